@@ -1,0 +1,1 @@
+//! The CPU backend: rayon over channels, tiles and rows.

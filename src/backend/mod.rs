@@ -1,0 +1,168 @@
+//! The trait that the CPU and the GPU implement, stage by stage under the same names, and the
+//! operators composed of the stages, written once for both.
+//!
+//! A backend works on a *batch* of image channels. Planes and grids are stacks indexed by the
+//! channel's position in the batch and live in the backend's memory from the first visibility to
+//! the restored image. A *pass* is one grid → FFT → correct sequence: one term of the w-expansion of
+//! one pointing ([`crate::gridding::OperatorPlan`] lists them).
+
+pub mod cpu;
+pub mod gpu;
+
+use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
+
+/// Real image planes in a backend's memory.
+pub trait PlaneStore: Send + Sync {
+    /// A stack of planes of one shape.
+    type Planes: Send;
+
+    /// `n` planes of `ny × nx` zeros.
+    fn zeros(&self, n: usize, ny: usize, nx: usize) -> Result<Self::Planes>;
+    /// Writes plane `index` (`ny·nx` values, x fastest).
+    fn put(&self, planes: &mut Self::Planes, index: usize, values: &[f32]) -> Result<()>;
+    /// Reads plane `index`.
+    fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
+}
+
+/// Between uv grids and images: `fft`, `correct`, `normalise`.
+pub trait Transform: PlaneStore {
+    /// A stack of half (Hermitian) uv grids, padded, pruned to the columns that hold data.
+    type Grids: Send;
+
+    /// Grids for `n` channels.
+    fn grids(&self, plan: &OperatorPlan, n: usize) -> Result<Self::Grids>;
+
+    /// Stage `fft`, adjoint direction: uv grids 0..n to real padded images, in place.
+    fn fft_adjoint(&self, plan: &OperatorPlan, grids: &mut Self::Grids, n: usize) -> Result<()>;
+    /// Stage `fft`, forward direction: real padded images 0..n to uv grids, in place.
+    fn fft_forward(&self, plan: &OperatorPlan, grids: &mut Self::Grids, n: usize) -> Result<()>;
+
+    /// Stage `correct`, adjoint: `planes[channels[i]] += screen(pass) · correction · crop(grids[i])`.
+    fn correct_adjoint(
+        &self,
+        plan: &OperatorPlan,
+        pass: usize,
+        grids: &Self::Grids,
+        channels: &[usize],
+        planes: &mut Self::Planes,
+    ) -> Result<()>;
+    /// Stage `correct`, forward: `grids[i] = pad(screen(pass) · correction · planes[channels[i]])`.
+    fn correct_forward(
+        &self,
+        plan: &OperatorPlan,
+        pass: usize,
+        planes: &Self::Planes,
+        channels: &[usize],
+        grids: &mut Self::Grids,
+    ) -> Result<()>;
+
+    /// Stage `normalise`: `planes[channels[i]] *= factors[i]`.
+    fn normalise(
+        &self,
+        planes: &mut Self::Planes,
+        channels: &[usize],
+        factors: &[f32],
+    ) -> Result<()>;
+}
+
+/// What is gridded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The weights alone: the PSF.
+    Weights,
+    /// weight · data.
+    Data,
+    /// weight · (data − predicted).
+    Residual,
+}
+
+/// Between visibilities and uv grids: `grid`, `degrid`.
+pub trait Gridder: Transform {
+    /// Visibilities, imaging weights and predicted visibilities of a batch.
+    type Samples: Send;
+
+    /// Takes a block to the backend's memory, in the order of the plan's bins.
+    fn samples(&self, plan: &OperatorPlan, block: &VisBlock) -> Result<Self::Samples>;
+
+    /// Stage `grid`: fills `grids[i]` from the samples of batch channel `channels[i]`.
+    fn grid(
+        &self,
+        plan: &OperatorPlan,
+        pass: usize,
+        samples: &Self::Samples,
+        source: Source,
+        channels: &[usize],
+        grids: &mut Self::Grids,
+    ) -> Result<()>;
+
+    /// Sets the predicted visibilities of the batch channels to zero.
+    fn clear_predicted(&self, samples: &mut Self::Samples, channels: &[usize]) -> Result<()>;
+
+    /// Stage `degrid`: adds this pass's part to the predicted visibilities.
+    fn degrid(
+        &self,
+        plan: &OperatorPlan,
+        pass: usize,
+        grids: &Self::Grids,
+        channels: &[usize],
+        samples: &mut Self::Samples,
+    ) -> Result<()>;
+}
+
+/// The pixel of largest |value|.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// Plane index `y·nx + x`; the smallest of equals.
+    pub pixel: usize,
+    /// Signed value there.
+    pub value: f32,
+}
+
+/// One channel's share of a minor cycle.
+#[derive(Clone, Debug)]
+pub struct HogbomControl<'a> {
+    /// Position in the batch.
+    pub channel: usize,
+    /// Where components may be placed.
+    pub mask: &'a Mask,
+    /// Loop gain.
+    pub gain: f32,
+    /// Stop when no |residual| in the mask exceeds this, Jy/beam.
+    pub threshold: f32,
+    /// Stop after this many components.
+    pub max_iter: usize,
+}
+
+/// What a channel's minor cycle did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HogbomResult {
+    /// (plane index, flux Jy/pixel) in the order found; iterations = length.
+    pub components: Vec<(u32, f32)>,
+    /// Largest |residual| in the mask afterwards; 0 for an empty mask.
+    pub peak: f32,
+}
+
+/// The minor cycle: `peak`, `subtract`.
+pub trait Minor: PlaneStore {
+    /// Stage `peak`: for each (batch channel, mask) the peak within the mask, `None` if it is empty.
+    fn peak(&self, planes: &Self::Planes, channels: &[(usize, &Mask)])
+    -> Result<Vec<Option<Peak>>>;
+
+    /// Hogbom's loop: component = gain × the residual's peak in the mask; the PSF (peak 1 at pixel
+    /// (nx/2, ny/2), of the residual's shape) shifted there times the component is subtracted.
+    /// Components are added to `model`. Equal to the full-plane loop, component by component; on
+    /// return `residual` is exact at least within the mask.
+    fn hogbom(
+        &self,
+        residual: &mut Self::Planes,
+        psf: &Self::Planes,
+        model: &mut Self::Planes,
+        controls: &[HogbomControl<'_>],
+    ) -> Result<Vec<HogbomResult>>;
+}
+
+/// A whole backend.
+pub trait Backend: Gridder + Minor {
+    /// Name for reports: "cpu, 8 threads", "gpu, NVIDIA H100".
+    fn name(&self) -> String;
+}

@@ -1,0 +1,1 @@
+//! Major and minor cycles of one batch of channels: iteration control and stop codes.

@@ -1,0 +1,3 @@
+//! The command `cubeclean`.
+
+fn main() {}

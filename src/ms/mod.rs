@@ -1,0 +1,20 @@
+//! MeasurementSets: metadata, selection, and parallel reading of visibilities.
+
+mod vis;
+
+pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
+
+/// A correlation product or Stokes parameter that an image plane shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Stokes {
+    /// Total intensity, (XX+YY)/2 or (RR+LL)/2.
+    I,
+    /// Linear feeds, X with X.
+    XX,
+    /// Linear feeds, Y with Y.
+    YY,
+    /// Circular feeds, right with right.
+    RR,
+    /// Circular feeds, left with left.
+    LL,
+}

@@ -1,0 +1,1 @@
+//! The primary beam of an antenna.

@@ -1,0 +1,1 @@
+//! Restoring: the model convolved with the clean beam, plus the residual; primary-beam correction.

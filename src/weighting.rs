@@ -1,0 +1,1 @@
+//! Imaging weights: natural, uniform, briggs, briggsbwtaper, and tapers.
