@@ -1,0 +1,3 @@
+//! The command line. Nothing else knows clap.
+
+pub mod unpack;
