@@ -1,0 +1,267 @@
+//! The w-term: `exp(−2πi·w·(n−1))` as a sum of (factor per sample) × (real screen per pixel), so
+//! that each term is one real-image transform.
+//!
+//! With s = (n−1−c)/h in [−1, 1] over the image (c the middle of n−1's range, h half of it) and
+//! θ = 2π·w·h the term is `exp(−2πi·w·c) · exp(−iθs)`. Small θ: the Jacobi–Anger expansion
+//! `exp(−iθs) = Σ_t (2−δ_t0)·(−i)^t·J_t(θ)·T_t(s)`, which converges faster than any power once
+//! t > |θ|. Large θ: w-stacking with the convolution function of the gridding in w (Ye et al. 2022,
+//! MNRAS 510, 4110), each pair of planes ±w_j as one cosine and one sine screen.
+
+use std::f64::consts::PI;
+
+use num_complex::Complex64;
+
+use super::Kernel;
+use crate::geometry::ImageGrid;
+
+/// One grid → FFT → correct sequence: `dirty += screen · image of grid(factor(w) · sample)`.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Index in the plan's pointings.
+    pub pointing: usize,
+    /// The term of the w-expansion.
+    pub term: Term,
+}
+
+/// One term of the w-expansion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Term {
+    /// No w-term: factor 1, screen 1.
+    Flat,
+    /// Factor `exp(−2πi·w·c)·(2−δ)(−i)^t·J_t(θ)`, screen T_t(s).
+    Chebyshev {
+        /// t.
+        order: usize,
+        /// `(2−δ)·J_t(θ) = θ^t · Σ_k series[k]·θ^(2k)`.
+        series: Vec<f64>,
+    },
+    /// w-planes ±w: factor `exp(−2πi·w_s·c)·(K(w_s−w) + K(w_s+w))`, screen cos(2πw(n−1−c))/K̂.
+    StackCosine {
+        /// w of the plane, wavelengths.
+        w: f64,
+    },
+    /// w-planes ±w: factor `−i·exp(−2πi·w_s·c)·(K(w_s−w) − K(w_s+w))`, screen sin(2πw(n−1−c))/K̂.
+    StackSine {
+        /// w of the plane, wavelengths.
+        w: f64,
+    },
+}
+
+/// What the w-term's passes have in common.
+#[derive(Clone, Debug)]
+pub struct WTerm {
+    /// Middle c of the range of n−1 over the image.
+    pub centre: f64,
+    /// Half the range of n−1 over the image, h; 0 where the w-term is left out.
+    pub half_range: f64,
+    /// Largest |w| of any sample of the cube, wavelengths.
+    pub max_w: f64,
+    /// Distance of the planes of w-stacking, wavelengths; 0 in the other modes.
+    pub plane_distance: f64,
+}
+
+/// `n − 1` of direction cosines with l² + m² = `r2`; `None` beyond the horizon.
+pub fn n_minus_1(r2: f64) -> Option<f64> {
+    // −r²/(1+n) keeps full precision near the phase centre, where √(1−r²) − 1 would cancel.
+    (r2 <= 1.0).then(|| -r2 / (1.0 + (1.0 - r2).sqrt()))
+}
+
+impl WTerm {
+    /// No w-term, and its one pass.
+    pub(super) fn flat(max_w: f64) -> (Self, Vec<Term>) {
+        (Self { centre: 0.0, half_range: 0.0, max_w, plane_distance: 0.0 }, vec![Term::Flat])
+    }
+
+    /// The expansion that errs by less than `tolerance` (relative to a sample's amplitude) for the
+    /// pixels of `image` and |w| up to `max_w` wavelengths, in the mode that costs least.
+    pub(super) fn exact(
+        image: &ImageGrid,
+        max_w: f64,
+        tolerance: f64,
+        kernel: &Kernel,
+        kernel_edge: f64,
+        sample_cost: f64,
+    ) -> (Self, Vec<Term>) {
+        let l = image.l(0).abs().max(image.l(image.nx - 1).abs());
+        let m = image.m(0).abs().max(image.m(image.ny - 1).abs());
+        let lowest = n_minus_1((l * l + m * m).min(1.0)).unwrap_or(-1.0);
+        let half_range = -0.5 * lowest;
+        let mut wterm = Self { centre: 0.5 * lowest, half_range, max_w, plane_distance: 0.0 };
+        let theta = 2.0 * PI * max_w * half_range;
+        let terms = chebyshev_terms(theta, tolerance);
+
+        // Planes at ±(j+½)·Δ for all j that a sample's kernel can reach.
+        let distance = kernel_edge / half_range;
+        let support = kernel.support() as f64;
+        let planes = (max_w / distance + 0.5 * support + 0.5).floor();
+        // A pass costs a transform for all, gridding for the samples it concerns; a sample concerns
+        // every Chebyshev term, but only W pairs of stacked planes.
+        let cost_expansion = terms as f64 * (1.0 + sample_cost);
+        let cost_stacking = 2.0 * planes + 2.0 * support * sample_cost;
+        if terms <= MAX_CHEBYSHEV && cost_expansion <= cost_stacking {
+            let terms = (0..terms)
+                .map(|order| Term::Chebyshev { order, series: bessel_series(order, theta) })
+                .collect();
+            return (wterm, terms);
+        }
+        wterm.plane_distance = distance;
+        let terms = (0..planes as usize)
+            .flat_map(|j| {
+                let w = (j as f64 + 0.5) * distance;
+                [Term::StackCosine { w }, Term::StackSine { w }]
+            })
+            .collect();
+        (wterm, terms)
+    }
+
+    /// The factor of a sample with w wavelengths, adjoint direction; its conjugate is the factor of
+    /// the forward direction. Zero where the sample has no part in the pass.
+    pub fn factor(&self, term: &Term, kernel: &Kernel, w: f64) -> Complex64 {
+        let stacked = |plane: f64, sign: f64| {
+            let at = |distance: f64| kernel.value(distance / self.plane_distance);
+            at(w - plane) + sign * at(w + plane)
+        };
+        let (amplitude, quarter_turns) = match term {
+            Term::Flat => return Complex64::new(1.0, 0.0),
+            Term::Chebyshev { order, series } => {
+                let theta = 2.0 * PI * w * self.half_range;
+                let sum = series.iter().rev().fold(0.0, |sum, c| sum * (theta * theta) + c);
+                (theta.powi(*order as i32) * sum, *order)
+            }
+            Term::StackCosine { w: plane } => (stacked(*plane, 1.0), 0),
+            Term::StackSine { w: plane } => (stacked(*plane, -1.0), 1),
+        };
+        if amplitude == 0.0 {
+            return Complex64::new(0.0, 0.0);
+        }
+        let value = Complex64::from_polar(amplitude, -2.0 * PI * w * self.centre);
+        // Times (−i)^quarter_turns, exactly.
+        match quarter_turns % 4 {
+            0 => value,
+            1 => Complex64::new(value.im, -value.re),
+            2 => -value,
+            _ => Complex64::new(-value.im, value.re),
+        }
+    }
+
+    /// The screen at direction cosines with l² + m² = `r2`; 0 beyond the horizon.
+    pub fn screen(&self, term: &Term, kernel: &Kernel, r2: f64) -> f64 {
+        let Some(n1) = n_minus_1(r2) else { return 0.0 };
+        let offset = n1 - self.centre;
+        match term {
+            Term::Flat => 1.0,
+            Term::Chebyshev { order, .. } => {
+                let s = if self.half_range > 0.0 { offset / self.half_range } else { 0.0 };
+                let (mut before, mut t) = (1.0, s);
+                if *order == 0 {
+                    return 1.0;
+                }
+                for _ in 1..*order {
+                    (before, t) = (t, 2.0 * s * t - before);
+                }
+                t
+            }
+            Term::StackCosine { w } => {
+                (2.0 * PI * w * offset).cos() / kernel.transform(offset * self.plane_distance)
+            }
+            Term::StackSine { w } => {
+                (2.0 * PI * w * offset).sin() / kernel.transform(offset * self.plane_distance)
+            }
+        }
+    }
+}
+
+/// Most terms of the Jacobi–Anger expansion: beyond θ ≈ 12 the power series of J_t would lose more
+/// than a few of f64's digits.
+const MAX_CHEBYSHEV: usize = 28;
+
+/// Number of terms after which the rest, Σ 2|J_t(θ)|, stays below `tolerance`.
+fn chebyshev_terms(theta: f64, tolerance: f64) -> usize {
+    // |J_t(θ)| ≤ (θ/2)^t/t!; the sum of the rest is bounded by the geometric series.
+    let half = 0.5 * theta;
+    let mut bound = 2.0;
+    for terms in 1..=2 * MAX_CHEBYSHEV {
+        bound *= half / terms as f64;
+        let ratio = half / (terms as f64 + 1.0);
+        if ratio < 1.0 && bound / (1.0 - ratio) <= tolerance {
+            return terms;
+        }
+    }
+    usize::MAX
+}
+
+/// Coefficients of `(2−δ_t0)·J_t(θ)/θ^t` in powers of θ², as many as |θ| ≤ `theta_max` needs for
+/// 1e-14.
+fn bessel_series(order: usize, theta_max: f64) -> Vec<f64> {
+    let mut c = if order == 0 { 1.0 } else { 2.0 };
+    for t in 1..=order {
+        c *= 0.5 / t as f64;
+    }
+    let mut series = vec![c];
+    let mut size = c * theta_max.powi(order as i32);
+    for k in 1..100 {
+        let ratio = -0.25 / (k as f64 * (k + order) as f64);
+        c *= ratio;
+        size *= ratio.abs() * theta_max * theta_max;
+        if size.abs() < 1e-14 {
+            break;
+        }
+        series.push(c);
+    }
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Direction, DirectionFrame};
+
+    fn image(n: usize, cell: f64) -> ImageGrid {
+        let phase_center = Direction { ra: 0.0, dec: 0.0, frame: DirectionFrame::Icrs };
+        ImageGrid { nx: n, ny: n, cell_x: cell, cell_y: cell, phase_center }
+    }
+
+    /// Σ factor·screen against the exact phase.
+    fn worst(image: &ImageGrid, max_w: f64, tolerance: f64, sample_cost: f64) -> (f64, Vec<Term>) {
+        let (kernel, _) = Kernel::design(1.75, 1e-8).unwrap();
+        let (wterm, terms) =
+            WTerm::exact(image, max_w, tolerance, &kernel, 0.5 / 1.75, sample_cost);
+        let mut worst: f64 = 0.0;
+        for iw in -20..=20 {
+            let w = max_w * f64::from(iw) / 20.0;
+            for x in 0..=image.nx / 2 {
+                let r2 = 2.0 * image.l(x).powi(2);
+                let n1 = n_minus_1(r2).unwrap();
+                let exact = Complex64::from_polar(1.0, -2.0 * PI * w * n1);
+                // The real-image transforms are linear in Re and Im of the factor; for one sample
+                // of complex amplitude a the sum must give Re(exact·a) for a = 1 and a = −i.
+                let re: f64 = terms
+                    .iter()
+                    .map(|t| wterm.screen(t, &kernel, r2) * wterm.factor(t, &kernel, w).re)
+                    .sum();
+                let im: f64 = terms
+                    .iter()
+                    .map(|t| wterm.screen(t, &kernel, r2) * wterm.factor(t, &kernel, w).im)
+                    .sum();
+                worst = worst.max((re - exact.re).hypot(im - exact.im));
+            }
+        }
+        (worst, terms)
+    }
+
+    #[test]
+    fn expansion_reaches_its_tolerance() {
+        for (max_w, tolerance) in [(1e3, 1e-6), (3e4, 1e-6), (3e4, 1e-9), (4e5, 1e-7)] {
+            let (error, terms) = worst(&image(64, 2e-5), max_w, tolerance, 0.01);
+            assert!(matches!(terms[0], Term::Chebyshev { .. }), "{terms:?}");
+            assert!(error < tolerance, "w {max_w}: {error:e} with {} terms", terms.len());
+        }
+    }
+
+    #[test]
+    fn stacking_reaches_the_kernels_error() {
+        let (error, terms) = worst(&image(64, 3e-3), 5e3, 1e-6, 1.0);
+        assert!(matches!(terms[0], Term::StackCosine { .. }), "{} terms", terms.len());
+        assert!(error < 1e-7, "{error:e} with {} terms", terms.len());
+    }
+}
