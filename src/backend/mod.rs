@@ -9,6 +9,8 @@
 pub mod cpu;
 pub mod gpu;
 
+use num_complex::Complex32;
+
 use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 
 /// Real image planes in a backend's memory.
@@ -22,6 +24,8 @@ pub trait PlaneStore: Send + Sync {
     fn put(&self, planes: &mut Self::Planes, index: usize, values: &[f32]) -> Result<()>;
     /// Reads plane `index`.
     fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
+    /// Sets planes `indices` (distinct) to zero.
+    fn clear(&self, planes: &mut Self::Planes, indices: &[usize]) -> Result<()>;
 }
 
 /// Between uv grids and images: `fft`, `correct`, `normalise`.
@@ -31,6 +35,8 @@ pub trait Transform: PlaneStore {
 
     /// Grids for `n` channels.
     fn grids(&self, plan: &OperatorPlan, n: usize) -> Result<Self::Grids>;
+    /// Bytes of [`Transform::Grids`] per channel.
+    fn grid_bytes(&self, plan: &OperatorPlan) -> usize;
 
     /// Stage `fft`, adjoint direction: uv grids 0..n to real padded images, in place.
     fn fft_adjoint(&self, plan: &OperatorPlan, grids: &mut Self::Grids, n: usize) -> Result<()>;
@@ -83,6 +89,10 @@ pub trait Gridder: Transform {
 
     /// Takes a block to the backend's memory, in the order of the plan's bins.
     fn samples(&self, plan: &OperatorPlan, block: &VisBlock) -> Result<Self::Samples>;
+    /// Bytes of [`Gridder::Samples`] per layer.
+    fn sample_bytes(&self, plan: &OperatorPlan) -> usize;
+    /// Sum of the imaging weights of each batch channel, of the samples that are gridded.
+    fn sumwt(&self, samples: &Self::Samples) -> Vec<f64>;
 
     /// Stage `grid`: fills `grids[i]` from the samples of batch channel `channels[i]`.
     fn grid(
@@ -98,7 +108,7 @@ pub trait Gridder: Transform {
     /// Sets the predicted visibilities of the batch channels to zero.
     fn clear_predicted(&self, samples: &mut Self::Samples, channels: &[usize]) -> Result<()>;
 
-    /// Stage `degrid`: adds this pass's part to the predicted visibilities.
+    /// Stage `degrid`: adds this pass's part to the predicted visibilities of samples with weight.
     fn degrid(
         &self,
         plan: &OperatorPlan,
@@ -107,6 +117,9 @@ pub trait Gridder: Transform {
         channels: &[usize],
         samples: &mut Self::Samples,
     ) -> Result<()>;
+
+    /// Predicted visibilities of a batch channel, `[layer][row]` as in its block.
+    fn predicted(&self, samples: &Self::Samples, channel: usize) -> Result<Vec<Vec<Complex32>>>;
 }
 
 /// The pixel of largest |value|.

@@ -99,6 +99,13 @@ impl PlaneStore for CpuBackend {
     fn get(&self, planes: &CpuPlanes, index: usize) -> Result<Vec<f32>> {
         planes.planes.get(index).cloned().ok_or_else(|| bad_index(index, planes.len()))
     }
+
+    fn clear(&self, planes: &mut CpuPlanes, indices: &[usize]) -> Result<()> {
+        for plane in planes.select_mut(indices)? {
+            plane.fill(0.0);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
