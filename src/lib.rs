@@ -35,6 +35,8 @@ pub mod clean;
 pub mod cube;
 pub mod restore;
 
+pub mod config;
+
 pub mod cli;
 
 pub use error::{Error, Result};

@@ -1,0 +1,239 @@
+//! tclean's parameters: from text to validated types. No wgpu, no files, no clap.
+//!
+//! [`PARAMETERS`] lists names, defaults and help; [`Parameters`] holds what a user gave, as text;
+//! [`Config`] is what the program runs on. What can only be judged with the data (does the field exist?) is
+//! left to the rooms that read it.
+
+mod parameters;
+mod table;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::path::PathBuf;
+
+pub use parameters::Parameters;
+pub use table::{Group, PARAMETERS, Parameter, Support};
+
+use crate::{
+    beam::Beam,
+    cube::{Format, Product},
+    geometry::Direction,
+    gridding::OperatorOptions,
+    ms::Stokes,
+    spectral::{FreqFrame, Interpolation},
+    units::Quantity,
+};
+
+/// A validated imaging job. Fields have the names of tclean's parameters, and SI units.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The MeasurementSet.
+    pub vis: PathBuf,
+    /// Selection of fields, in CASA's syntax; empty: all.
+    pub field: String,
+    /// Selection of spectral windows and channels, in CASA's syntax; empty: all.
+    pub spw: String,
+    /// Column to image.
+    pub datacolumn: DataColumn,
+
+    /// Prefix of the products' names.
+    pub imagename: PathBuf,
+    /// File formats to write, without repetitions.
+    pub formats: Vec<Format>,
+    /// Products to write, without repetitions.
+    pub products: Vec<Product>,
+    /// Replace existing products.
+    pub overwrite: bool,
+    /// Where to write the summary.
+    pub summary: Option<PathBuf>,
+
+    /// Pixels along x and y.
+    pub imsize: [usize; 2],
+    /// Pixel size along x and y, rad, positive.
+    pub cell: [f64; 2],
+    /// Centre of the image.
+    pub phasecenter: PhaseCenter,
+    /// The plane to image.
+    pub stokes: Stokes,
+
+    /// Channels of the cube; `None`: all that the selection covers.
+    pub nchan: Option<usize>,
+    /// First channel.
+    pub start: AxisValue,
+    /// Channel width.
+    pub width: AxisValue,
+    /// Frame of the spectral axis.
+    pub outframe: FreqFrame,
+    /// Definition of velocity.
+    pub veltype: VelocityType,
+    /// Rest frequency, Hz; `None`: the data's.
+    pub restfreq: Option<f64>,
+    /// From data channels to image channels.
+    pub interpolation: Interpolation,
+
+    /// Weighting scheme.
+    pub weighting: WeightingScheme,
+    /// Density channel by channel, or over all channels.
+    pub perchanweightdensity: bool,
+    /// Gaussian taper.
+    pub uvtaper: Option<Taper>,
+
+    /// Accuracy of the operator, and its w-term.
+    pub operator: OperatorOptions,
+    /// Level of the primary beam below which images are blank; negative: nowhere.
+    pub pblimit: f64,
+
+    /// Largest number of components; 0: no cleaning.
+    pub niter: usize,
+    /// Loop gain.
+    pub gain: f64,
+    /// Stop level, Jy/beam.
+    pub threshold: f64,
+    /// Stop level in units of the noise; 0: off.
+    pub nsigma: f64,
+    /// Largest number of components in a minor cycle; `None`: niter alone limits it.
+    pub cycleniter: Option<usize>,
+    /// Factor of the sidelobe level in a minor cycle's threshold.
+    pub cyclefactor: f64,
+    /// Lower limit of the fraction of the peak a minor cycle stops at.
+    pub minpsffraction: f64,
+    /// Upper limit of it.
+    pub maxpsffraction: f64,
+    /// Largest number of major cycles; `None`: no limit.
+    pub nmajor: Option<usize>,
+    /// Control of each channel alone, or of the cube.
+    pub cyclecontrol: CycleControl,
+
+    /// Where components may be placed.
+    pub mask: MaskChoice,
+
+    /// Beam of the restored image.
+    pub restoringbeam: RestoringBeam,
+    /// Level of the PSF above which its main lobe is fitted.
+    pub psfcutoff: f64,
+
+    /// Which processor computes.
+    pub backend: BackendChoice,
+    /// CPU threads; `None`: one per core.
+    pub threads: Option<usize>,
+    /// Host memory to stay within, bytes; `None`: what is free.
+    pub memory_limit: Option<u64>,
+
+    /// Parameters that were given but change nothing here, with the reason: to be reported.
+    pub no_effect: Vec<(&'static str, &'static str)>,
+    /// What was given, as the equivalent command: for the history of the products.
+    pub command: String,
+}
+
+/// A column of visibilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataColumn {
+    /// DATA.
+    Data,
+    /// CORRECTED_DATA.
+    Corrected,
+}
+
+/// Where the image's centre is taken from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PhaseCenter {
+    /// The first selected field's.
+    FirstField,
+    /// This field's.
+    Field(usize),
+    /// Given.
+    Direction(Direction),
+}
+
+/// `start` or `width` of the spectral axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AxisValue {
+    /// Not given.
+    Default,
+    /// A channel number, or a number of channels.
+    Channel(i64),
+    /// A frequency, Hz.
+    Frequency(f64),
+    /// A velocity, m/s.
+    Velocity(f64),
+}
+
+/// Definition of velocity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VelocityType {
+    /// c·(1 − ν/ν₀)
+    Radio,
+    /// c·(ν₀/ν − 1)
+    Optical,
+}
+
+/// Weighting scheme.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WeightingScheme {
+    /// Weights as they are.
+    Natural,
+    /// Weight over density.
+    Uniform,
+    /// Briggs.
+    Briggs {
+        /// −2 to 2.
+        robust: f64,
+    },
+    /// Briggs with the bandwidth taper.
+    BriggsBwTaper {
+        /// −2 to 2.
+        robust: f64,
+    },
+}
+
+/// A Gaussian taper.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taper {
+    /// Full width at half maximum along the major axis: an angle (in the image) or wavelengths (in uv).
+    pub major: Quantity,
+    /// Along the minor axis, of the same dimension.
+    pub minor: Quantity,
+    /// Position angle, rad.
+    pub pa: f64,
+}
+
+/// Scope of iteration control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CycleControl {
+    /// Each channel has its own niter, threshold and cycles.
+    Channel,
+    /// One control for all channels, as tclean has it.
+    Cube,
+}
+
+/// Where components may be placed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MaskChoice {
+    /// Anywhere.
+    Everywhere,
+    /// A region in CRTF, or the path of a region file, CASA image or FITS file.
+    User(String),
+    /// Where the primary beam is at least this.
+    PrimaryBeam(f64),
+}
+
+/// Beam of the restored image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RestoringBeam {
+    /// Each channel's own.
+    PerChannel,
+    /// The smallest that all channels' beams can be convolved to.
+    Common,
+    /// Given.
+    Explicit(Beam),
+}
+
+/// Which processor computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// rayon.
+    Cpu,
+    /// wgpu.
+    Gpu,
+}

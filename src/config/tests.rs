@@ -1,0 +1,147 @@
+//! What each value means, and what is refused.
+
+use super::*;
+use crate::{error::Result, geometry::DirectionFrame};
+
+/// A configuration with the given settings over the least that is needed.
+fn config(settings: &[(&str, &str)]) -> Result<Config> {
+    let mut p = Parameters::default();
+    let least = [("vis", "a.ms"), ("imagename", "im"), ("specmode", "cube"), ("cell", "0.1arcsec")];
+    for (name, value) in least.iter().chain(settings) {
+        p.set(name, *value)?;
+    }
+    Config::new(&p)
+}
+
+/// The error that a setting is answered with.
+fn refused(settings: &[(&str, &str)]) -> String {
+    let error = config(settings).expect_err("an error");
+    assert_eq!(error.exit_code(), 2, "{error}");
+    error.to_string()
+}
+
+const ARCSEC: f64 = std::f64::consts::PI / 648_000.0;
+
+#[test]
+fn defaults_are_tcleans() {
+    let c = config(&[]).unwrap();
+    assert_eq!(c.datacolumn, DataColumn::Corrected);
+    assert_eq!(c.imsize, [100, 100]);
+    assert!((c.cell[0] - 0.1 * ARCSEC).abs() < 1e-20);
+    assert_eq!((c.nchan, c.start, c.width), (None, AxisValue::Default, AxisValue::Default));
+    assert_eq!((c.outframe, c.interpolation), (FreqFrame::Lsrk, Interpolation::Linear));
+    assert_eq!(c.weighting, WeightingScheme::Natural);
+    assert_eq!((c.niter, c.gain, c.threshold, c.nsigma), (0, 0.1, 0.0, 0.0));
+    assert_eq!((c.cycleniter, c.nmajor, c.cyclefactor), (None, None, 1.0));
+    assert_eq!((c.minpsffraction, c.maxpsffraction, c.psfcutoff), (0.05, 0.8, 0.35));
+    assert_eq!(c.mask, MaskChoice::Everywhere);
+    assert_eq!(c.restoringbeam, RestoringBeam::PerChannel);
+    assert_eq!((c.backend, c.threads, c.memory_limit), (BackendChoice::Cpu, None, None));
+    assert_eq!(c.formats, [Format::Casa]);
+    use Product::*;
+    assert_eq!(c.products, [Psf, Residual, Model, Mask, Image, Pb, Sumwt]);
+}
+
+#[test]
+fn the_units_and_lists_of_tclean_are_read() {
+    let c = config(&[
+        ("imsize", "256 200"),
+        ("cell", "0.1arcsec,0.2"),
+        ("start", "-17.26km/s"),
+        ("width", "-1"),
+        ("nchan", "46"),
+        ("restfreq", "1.420405752GHz"),
+        ("threshold", "5mJy"),
+        ("weighting", "briggsbwtaper"),
+        ("robust", "-0.5"),
+        ("uvtaper", "2arcsec 1arcsec 30deg"),
+        ("restoringbeam", "2arcsec,1arcsec,-100deg"),
+        ("format", "fits, casa,fits"),
+        ("memory-limit", "1.5GB"),
+        ("threads", "2"),
+        ("pbcor", "true"),
+        ("phasecenter", "ICRS -1deg 5d04m00.0s"),
+    ])
+    .unwrap();
+    assert_eq!(c.imsize, [256, 200]);
+    assert!((c.cell[1] - 0.2 * ARCSEC).abs() < 1e-20);
+    assert_eq!((c.start, c.width), (AxisValue::Velocity(-17260.0), AxisValue::Channel(-1)));
+    assert_eq!(c.nchan, Some(46));
+    assert_eq!(c.restfreq, Some(1.420405752e9));
+    assert_eq!(c.threshold, 5e-3);
+    assert_eq!(c.weighting, WeightingScheme::BriggsBwTaper { robust: -0.5 });
+    assert_eq!(c.uvtaper.unwrap().minor.to_string(), "1arcsec");
+    let RestoringBeam::Explicit(beam) = c.restoringbeam else { panic!("{:?}", c.restoringbeam) };
+    assert!((beam.pa - 80f64.to_radians()).abs() < 1e-12);
+    assert_eq!(c.formats, [Format::Fits, Format::Casa]);
+    assert_eq!((c.memory_limit, c.threads), (Some(1_500_000_000), Some(2)));
+    assert!(c.products.contains(&Product::ImagePbcor));
+    let PhaseCenter::Direction(centre) = c.phasecenter else { panic!("{:?}", c.phasecenter) };
+    assert_eq!(centre.frame, DirectionFrame::Icrs);
+    assert!((centre.ra.to_degrees() - 359.0).abs() < 1e-12);
+    assert!((centre.dec.to_degrees() - (5.0 + 4.0 / 60.0)).abs() < 1e-12);
+}
+
+#[test]
+fn every_refusal_names_parameter_value_and_way_out() {
+    for (settings, start, remedy) in [
+        (&[("specmode", "mfs")][..], "specmode=mfs: only cubes", "--specmode cube"),
+        (&[("gridder", "mosaic")], "gridder=mosaic: is not available", "standard or wproject"),
+        (&[("deconvolver", "multiscale")], "deconvolver=multiscale", "hogbom"),
+        (&[("usemask", "auto-multithresh")], "usemask=auto-multithresh", "--mask"),
+        (&[("interactive", "true")], "interactive=true: is not supported", "--mask"),
+        (&[("stokes", "IV")], "stokes=IV", "I, XX, YY, RR or LL"),
+        (&[("imsize", "0")], "imsize=0: is out of range", "from 8"),
+        (&[("imsize", "1 2 3")], "imsize=1 2 3", "--imsize 256"),
+        (&[("imsize", "-4")], "imsize=-4", "from 8"),
+        (&[("cell", "")], "cell=", "cubeclean ms"),
+        (&[("cell", "1parsec")], "cell=1parsec", "0.1arcsec"),
+        (&[("cell", "-1arcsec")], "cell=-1arcsec: is out of range", "positive"),
+        (&[("threshold", "-1mJy")], "threshold=-1mJy: is negative", "5mJy"),
+        (&[("gain", "0")], "gain=0", "above 0"),
+        (&[("gain", "nan")], "gain=nan", "above 0"),
+        (&[("niter", "1e3")], "niter=1e3", "whole number"),
+        (&[("robust", "3")], "robust=3", "from -2 to 2"),
+        (&[("minpsffraction", "0.9")], "minpsffraction=0.9", "smaller"),
+        (
+            &[("weighting", "briggsbwtaper"), ("perchanweightdensity", "F")],
+            "weighting=briggsbwtaper",
+            "briggs",
+        ),
+        (&[("mask", "a.crtf"), ("usemask", "pb")], "mask=a.crtf", "--usemask user"),
+        (&[("usemask", "pb")], "pbmask=0.0", "--pbmask 0.2"),
+        (&[("restoringbeam", "1arcsec 2arcsec")], "restoringbeam=", "swap"),
+        (&[("uvtaper", "1arcsec 2klambda")], "uvtaper=", "one kind"),
+        (&[("start", "-3")], "start=-3: is negative", "channel"),
+        (&[("width", "0km/s")], "width=0km/s: is zero", "leave it out"),
+        (&[("nchan", "0")], "nchan=0", "-1"),
+        (&[("products", "image,imge")], "products=imge", "sumwt"),
+        (&[("products", "image"), ("pbcor", "True")], "products=image: lacks", "image.pbcor"),
+        (&[("format", "png")], "format=png", "casa or fits"),
+        (&[("backend", "cuda")], "backend=cuda", "cpu or gpu"),
+        (&[("memory-limit", "much")], "memory-limit=much", "8GB"),
+        (&[("phasecenter", "B1950 1h 2d")], "phasecenter=B1950", "J2000"),
+        (&[("phasecenter", "J2000 1h 95d")], "phasecenter=", "field id"),
+        (&[("vis", "a.ms,b.ms")], "vis=a.ms,b.ms", "concat"),
+        (&[("imagename", "out/")], "imagename=out/", "prefix"),
+        (&[("gridding-accuracy", "1e-9")], "gridding-accuracy=1e-9", "1e-7"),
+        (&[("pbcor", "perhaps")], "pbcor=perhaps", "--pbcor=false"),
+    ] {
+        let message = refused(settings);
+        assert!(message.starts_with(start), "{message}");
+        assert!(message.contains(remedy), "{message}");
+    }
+}
+
+/// Every parameter that the table calls supported must be read by the validation: a value no parser
+/// accepts has to be refused. Free text is all that may pass.
+#[test]
+fn nothing_supported_is_silently_ignored() {
+    let free_text = ["vis", "field", "spw", "imagename", "mask", "summary"];
+    for p in PARAMETERS {
+        let supported = matches!(p.support, Support::Yes | Support::Own);
+        if supported && !free_text.contains(&p.name) && p.name != "pbmask" {
+            assert!(config(&[(p.name, "§")]).is_err(), "{} is not read", p.name);
+        }
+    }
+}

@@ -1,0 +1,634 @@
+//! From [`Parameters`] to [`Config`]: every check that needs no data.
+
+use std::path::PathBuf;
+
+use super::{
+    AxisValue, BackendChoice, Config, CycleControl, DataColumn, MaskChoice, Parameters,
+    PhaseCenter, RestoringBeam, Taper, VelocityType, WeightingScheme,
+    parameters::{choice_of, number_of},
+};
+use crate::{
+    beam::Beam,
+    cube::{Format, Product},
+    error::{Error, Result},
+    geometry::{Direction, DirectionFrame},
+    gridding::{OperatorOptions, WTermMode},
+    ms::Stokes,
+    spectral::{FreqFrame, Interpolation},
+    units::{self, Dimension, Quantity},
+};
+
+/// Longest side of an image: beyond it, pixel indices of a plane leave 32 bits.
+const MAX_IMSIZE: usize = 65_535;
+
+impl Config {
+    /// Validates parameters.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for the first value that cannot be used.
+    pub fn new(p: &Parameters) -> Result<Self> {
+        let no_effect = p.unsupported()?;
+        p.choice("specmode", &[("cube", ())]).map_err(|_| {
+            Error::parameter(
+                "specmode",
+                p.text("specmode"),
+                "only cubes are made (mfs is tclean's default)",
+                "say --specmode cube",
+            )
+        })?;
+        p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
+        p.choice("deconvolver", &[("hogbom", ())])?;
+        let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
+        Ok(Self {
+            vis: vis(p)?,
+            field: p.text("field").to_owned(),
+            spw: p.text("spw").to_owned(),
+            datacolumn: p.choice(
+                "datacolumn",
+                &[("corrected", DataColumn::Corrected), ("data", DataColumn::Data)],
+            )?,
+
+            imagename: imagename(p)?,
+            formats: formats(p)?,
+            products: products(p)?,
+            overwrite: p.flag("overwrite")?,
+            summary: given(p, "summary").map(PathBuf::from),
+
+            imsize: imsize(p)?,
+            cell: cell(p)?,
+            phasecenter: phasecenter(p.text("phasecenter"))?,
+            stokes: stokes(p)?,
+
+            nchan: limit(p, "nchan", 1)?,
+            start: axis_value(p, "start")?,
+            width: axis_value(p, "width")?,
+            outframe: p.choice(
+                "outframe",
+                &[
+                    ("LSRK", FreqFrame::Lsrk),
+                    ("LSRD", FreqFrame::Lsrd),
+                    ("BARY", FreqFrame::Bary),
+                    ("GEO", FreqFrame::Geo),
+                    ("TOPO", FreqFrame::Topo),
+                ],
+            )?,
+            veltype: p.choice(
+                "veltype",
+                &[("radio", VelocityType::Radio), ("optical", VelocityType::Optical)],
+            )?,
+            restfreq: restfreq(p)?,
+            interpolation: p.choice(
+                "interpolation",
+                &[("linear", Interpolation::Linear), ("nearest", Interpolation::Nearest)],
+            )?,
+
+            weighting: weighting(p)?,
+            perchanweightdensity: p.flag("perchanweightdensity")?,
+            uvtaper: uvtaper(p)?,
+
+            operator: OperatorOptions {
+                accuracy: p.number(
+                    "gridding-accuracy",
+                    |e: f64| (1e-7..=1e-2).contains(&e),
+                    "a number from 1e-7 to 1e-2",
+                )?,
+                wterm: p
+                    .choice("wterm", &[("exact", WTermMode::Exact), ("none", WTermMode::None)])?,
+            },
+            pblimit: p.number(
+                "pblimit",
+                |x: f64| x.abs() < 1.0,
+                "a number between -1 and 1 (0.2)",
+            )?,
+
+            niter: p.number("niter", |_: usize| true, "a whole number, 0 or more")?,
+            gain: p.number(
+                "gain",
+                |g: f64| g > 0.0 && g <= 1.0,
+                "a number above 0, at most 1 (0.1)",
+            )?,
+            threshold: threshold(p)?,
+            nsigma: p.number("nsigma", not_negative, "a number, 0 or more (0: off)")?,
+            cycleniter: limit(p, "cycleniter", 1)?,
+            cyclefactor: p.number(
+                "cyclefactor",
+                |x: f64| x > 0.0 && x.is_finite(),
+                "a number above 0 (1.0)",
+            )?,
+            minpsffraction,
+            maxpsffraction,
+            nmajor: limit(p, "nmajor", 0)?,
+            cyclecontrol: p.choice(
+                "cyclecontrol",
+                &[("channel", CycleControl::Channel), ("cube", CycleControl::Cube)],
+            )?,
+
+            mask: mask(p)?,
+
+            restoringbeam: restoringbeam(p)?,
+            psfcutoff: p.number(
+                "psfcutoff",
+                |x: f64| x > 0.0 && x < 1.0,
+                "a number between 0 and 1 (0.35)",
+            )?,
+
+            backend: p
+                .choice("backend", &[("cpu", BackendChoice::Cpu), ("gpu", BackendChoice::Gpu)])?,
+            threads: Some(p.number(
+                "threads",
+                |n: usize| n <= 4096,
+                "a whole number up to 4096; 0 means one per core",
+            )?)
+            .filter(|&n| n > 0),
+            memory_limit: memory_limit(p)?,
+
+            no_effect,
+            command: p.command(),
+        })
+    }
+}
+
+fn not_negative(x: f64) -> bool {
+    x >= 0.0 && x.is_finite()
+}
+
+/// The text of a parameter, `None` where it is empty.
+fn given<'a>(p: &'a Parameters, name: &str) -> Option<&'a str> {
+    Some(p.text(name)).filter(|text| !text.is_empty())
+}
+
+fn vis(p: &Parameters) -> Result<PathBuf> {
+    let vis = p.text("vis");
+    match vis {
+        "" => {
+            Err(Error::parameter("vis", vis, "is not given", "name a MeasurementSet: --vis my.ms"))
+        }
+        _ if vis.contains(',') && !std::path::Path::new(vis).exists() => Err(Error::parameter(
+            "vis",
+            vis,
+            "is a list, and only one MeasurementSet can be imaged",
+            "concatenate them with CASA's concat",
+        )),
+        _ => Ok(PathBuf::from(vis)),
+    }
+}
+
+fn imagename(p: &Parameters) -> Result<PathBuf> {
+    let name = p.text("imagename");
+    if name.is_empty() || name.ends_with('/') {
+        return Err(Error::parameter(
+            "imagename",
+            name,
+            "is not a name",
+            "give the prefix of the products' names: --imagename out/cube",
+        ));
+    }
+    Ok(PathBuf::from(name))
+}
+
+fn formats(p: &Parameters) -> Result<Vec<Format>> {
+    let choices = [("casa", Format::Casa), ("fits", Format::Fits)];
+    let mut formats = Vec::new();
+    for word in p.list("format") {
+        let format = choice_of("format", word, &choices)?;
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    if formats.is_empty() {
+        return Err(Error::parameter(
+            "format",
+            "",
+            "names no format",
+            "give casa, fits, or casa,fits",
+        ));
+    }
+    Ok(formats)
+}
+
+/// Every product, by its suffix without the leading dot.
+const PRODUCTS: [(&str, Product); 8] = [
+    ("psf", Product::Psf),
+    ("residual", Product::Residual),
+    ("model", Product::Model),
+    ("mask", Product::Mask),
+    ("image", Product::Image),
+    ("image.pbcor", Product::ImagePbcor),
+    ("pb", Product::Pb),
+    ("sumwt", Product::Sumwt),
+];
+
+fn products(p: &Parameters) -> Result<Vec<Product>> {
+    let (pbcor, restoration) = (p.flag("pbcor")?, p.flag("restoration")?);
+    let words = p.list("products");
+    if words.is_empty() {
+        let all = PRODUCTS.iter().map(|(_, product)| *product);
+        return Ok(all
+            .filter(|product| match product {
+                Product::ImagePbcor => pbcor && restoration,
+                Product::Image => restoration,
+                _ => true,
+            })
+            .collect());
+    }
+    let mut products = Vec::new();
+    for word in words {
+        let product = choice_of("products", word.trim_start_matches('.'), &PRODUCTS)?;
+        if !restoration && matches!(product, Product::Image | Product::ImagePbcor) {
+            return Err(Error::parameter(
+                "products",
+                word,
+                "is not made with restoration=False",
+                "leave one of the two out",
+            ));
+        }
+        if !products.contains(&product) {
+            products.push(product);
+        }
+    }
+    if pbcor && !products.contains(&Product::ImagePbcor) {
+        return Err(Error::parameter(
+            "products",
+            p.text("products"),
+            "lacks image.pbcor, which --pbcor asks for",
+            "add image.pbcor, or leave --pbcor out",
+        ));
+    }
+    Ok(products)
+}
+
+fn imsize(p: &Parameters) -> Result<[usize; 2]> {
+    let words = p.list("imsize");
+    let one = |word: &str| {
+        number_of(
+            "imsize",
+            word,
+            |n: usize| (8..=MAX_IMSIZE).contains(&n),
+            "pixels, from 8 to 65535",
+        )
+    };
+    match words.as_slice() {
+        [n] => Ok([one(n)?; 2]),
+        [nx, ny] => Ok([one(nx)?, one(ny)?]),
+        _ => Err(Error::parameter(
+            "imsize",
+            p.text("imsize"),
+            "is not one number or two",
+            "give --imsize 256, or --imsize 256 200",
+        )),
+    }
+}
+
+fn cell(p: &Parameters) -> Result<[f64; 2]> {
+    let text = p.text("cell");
+    let one = |word: &str| -> Result<f64> {
+        // tclean takes bare numbers as arcsec.
+        let arcsec = word.parse::<f64>().is_ok();
+        let rad =
+            units::angle("cell", &if arcsec { format!("{word}arcsec") } else { word.to_owned() })?;
+        // A pixel of a degree is beyond any sensible image; mistaken units land there.
+        if rad > 0.0 && rad < 0.02 {
+            Ok(rad)
+        } else {
+            Err(Error::parameter(
+                "cell",
+                word,
+                "is out of range",
+                "give a positive angle below 1deg (0.1arcsec)",
+            ))
+        }
+    };
+    match p.list("cell").as_slice() {
+        [] => Err(Error::parameter(
+            "cell",
+            text,
+            "is not given",
+            "give the pixel size, about a fifth of the beam (0.1arcsec); `cubeclean ms` suggests one",
+        )),
+        [d] => Ok([one(d)?; 2]),
+        [dx, dy] => Ok([one(dx)?, one(dy)?]),
+        _ => {
+            Err(Error::parameter("cell", text, "is not one angle or two", "give --cell 0.1arcsec"))
+        }
+    }
+}
+
+/// A field id, or "J2000 15h22m00s 5d04m00s" and the like.
+fn phasecenter(text: &str) -> Result<PhaseCenter> {
+    let bad = |problem: &str| {
+        Error::parameter(
+            "phasecenter",
+            text,
+            problem,
+            "give a field id, or frame, right ascension and declination: 'J2000 15h22m00.0s 5d04m00.0s'",
+        )
+    };
+    if text.is_empty() {
+        return Ok(PhaseCenter::FirstField);
+    }
+    if let Ok(field) = text.parse() {
+        return Ok(PhaseCenter::Field(field));
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (frame, ra, dec) = match words.as_slice() {
+        [frame, ra, dec] => (*frame, *ra, *dec),
+        // tclean takes J2000 where no frame is named.
+        [ra, dec] => ("J2000", *ra, *dec),
+        _ => return Err(bad("is not a field id or a direction")),
+    };
+    let frame = match frame.to_ascii_uppercase().as_str() {
+        "J2000" => DirectionFrame::J2000,
+        "ICRS" => DirectionFrame::Icrs,
+        _ => return Err(bad("has a frame other than J2000 and ICRS")),
+    };
+    let ra = units::angle("phasecenter", ra)?;
+    let dec = units::angle("phasecenter", dec)?;
+    if dec.abs() > std::f64::consts::FRAC_PI_2 {
+        return Err(bad("has a declination beyond 90deg"));
+    }
+    Ok(PhaseCenter::Direction(Direction { ra: ra.rem_euclid(std::f64::consts::TAU), dec, frame }))
+}
+
+fn stokes(p: &Parameters) -> Result<Stokes> {
+    let choices = [
+        ("I", Stokes::I),
+        ("XX", Stokes::XX),
+        ("YY", Stokes::YY),
+        ("RR", Stokes::RR),
+        ("LL", Stokes::LL),
+    ];
+    p.choice("stokes", &choices)
+}
+
+/// A count of at least `least`, where -1 means no limit.
+fn limit(p: &Parameters, name: &str, least: i64) -> Result<Option<usize>> {
+    let wanted = format!("a whole number from {least} on, or -1 for no limit");
+    let n = p.number(name, |n: i64| n == -1 || n >= least, &wanted)?;
+    Ok(usize::try_from(n).ok())
+}
+
+fn axis_value(p: &Parameters, name: &str) -> Result<AxisValue> {
+    let text = p.text(name);
+    if text.is_empty() {
+        return Ok(AxisValue::Default);
+    }
+    let value = match text.parse() {
+        Ok(channel) => AxisValue::Channel(channel),
+        Err(_) => {
+            let quantity =
+                Quantity::parse(name, text, &[Dimension::Frequency, Dimension::Velocity])?;
+            match quantity.dimension() {
+                Dimension::Velocity => AxisValue::Velocity(quantity.value()),
+                _ => AxisValue::Frequency(quantity.value()),
+            }
+        }
+    };
+    let zero = match value {
+        AxisValue::Channel(n) => n == 0,
+        AxisValue::Frequency(x) | AxisValue::Velocity(x) => x == 0.0,
+        AxisValue::Default => false,
+    };
+    let negative = matches!(value, AxisValue::Channel(n) if n < 0)
+        || matches!(value, AxisValue::Frequency(x) if x <= 0.0);
+    if name == "width" && zero {
+        return Err(Error::parameter(
+            name,
+            text,
+            "is zero",
+            "give a channel width, or leave it out",
+        ));
+    }
+    if name == "start" && negative {
+        return Err(Error::parameter(
+            name,
+            text,
+            "is negative",
+            "give a channel from 0 on, a frequency, or a velocity",
+        ));
+    }
+    Ok(value)
+}
+
+fn restfreq(p: &Parameters) -> Result<Option<f64>> {
+    match p.list("restfreq").as_slice() {
+        [] => Ok(None),
+        [one] => {
+            let hz = units::frequency("restfreq", one)?;
+            if hz > 0.0 {
+                Ok(Some(hz))
+            } else {
+                Err(Error::parameter(
+                    "restfreq",
+                    *one,
+                    "is not positive",
+                    "give the line's rest frequency (115.271GHz)",
+                ))
+            }
+        }
+        _ => Err(Error::parameter(
+            "restfreq",
+            p.text("restfreq"),
+            "is a list",
+            "give one rest frequency",
+        )),
+    }
+}
+
+fn weighting(p: &Parameters) -> Result<WeightingScheme> {
+    let robust =
+        p.number("robust", |r: f64| (-2.0..=2.0).contains(&r), "a number from -2 to 2 (0.5)")?;
+    let scheme = p.choice(
+        "weighting",
+        &[
+            ("natural", WeightingScheme::Natural),
+            ("uniform", WeightingScheme::Uniform),
+            ("briggs", WeightingScheme::Briggs { robust }),
+            ("briggsbwtaper", WeightingScheme::BriggsBwTaper { robust }),
+        ],
+    )?;
+    // The taper is defined for densities of single channels.
+    if matches!(scheme, WeightingScheme::BriggsBwTaper { .. }) && !p.flag("perchanweightdensity")? {
+        return Err(Error::parameter(
+            "weighting",
+            "briggsbwtaper",
+            "needs the density of each channel",
+            "leave out --perchanweightdensity=false, or use briggs",
+        ));
+    }
+    Ok(scheme)
+}
+
+fn uvtaper(p: &Parameters) -> Result<Option<Taper>> {
+    let width = |word: &str| -> Result<Quantity> {
+        let q = Quantity::parse("uvtaper", word, &[Dimension::Angle, Dimension::Wavelengths])?;
+        if q.number > 0.0 {
+            Ok(q)
+        } else {
+            Err(Error::parameter(
+                "uvtaper",
+                word,
+                "is not positive",
+                "give a width such as 2arcsec or 100klambda",
+            ))
+        }
+    };
+    let words = p.list("uvtaper");
+    let taper = match words.as_slice() {
+        [] => return Ok(None),
+        [one] => Taper { major: width(one)?, minor: width(one)?, pa: 0.0 },
+        [major, minor] => Taper { major: width(major)?, minor: width(minor)?, pa: 0.0 },
+        [major, minor, pa] => {
+            Taper { major: width(major)?, minor: width(minor)?, pa: units::angle("uvtaper", pa)? }
+        }
+        _ => {
+            return Err(Error::parameter(
+                "uvtaper",
+                p.text("uvtaper"),
+                "has more than three elements",
+                "give major, minor, position angle",
+            ));
+        }
+    };
+    if taper.major.dimension() != taper.minor.dimension() {
+        return Err(Error::parameter(
+            "uvtaper",
+            p.text("uvtaper"),
+            "mixes angles and wavelengths",
+            "give both in one kind of unit",
+        ));
+    }
+    Ok(Some(taper))
+}
+
+fn threshold(p: &Parameters) -> Result<f64> {
+    let jy = units::flux_density("threshold", p.text("threshold"))?;
+    if jy < 0.0 {
+        return Err(Error::parameter(
+            "threshold",
+            p.text("threshold"),
+            "is negative",
+            "give a flux density such as 5mJy, or 0",
+        ));
+    }
+    Ok(jy)
+}
+
+fn psf_fractions(p: &Parameters) -> Result<(f64, f64)> {
+    let fraction = |x: f64| (0.0..=1.0).contains(&x);
+    let min = p.number("minpsffraction", fraction, "a number from 0 to 1 (0.05)")?;
+    let max = p.number("maxpsffraction", fraction, "a number from 0 to 1 (0.8)")?;
+    if min > max {
+        return Err(Error::parameter(
+            "minpsffraction",
+            p.text("minpsffraction"),
+            format!("is larger than maxpsffraction={max}"),
+            "give a smaller one",
+        ));
+    }
+    Ok((min, max))
+}
+
+fn mask(p: &Parameters) -> Result<MaskChoice> {
+    let mask = p.text("mask");
+    match p.text("usemask").to_ascii_lowercase().as_str() {
+        "user" if mask.is_empty() => Ok(MaskChoice::Everywhere),
+        "user" => Ok(MaskChoice::User(mask.to_owned())),
+        "pb" if !mask.is_empty() => Err(Error::parameter(
+            "mask",
+            mask,
+            "would not be used with usemask=pb",
+            "leave it out, or say --usemask user",
+        )),
+        "pb" => {
+            let level = p.number(
+                "pbmask",
+                |x: f64| x > 0.0 && x < 1.0,
+                "the level to clean within, between 0 and 1: --pbmask 0.2",
+            )?;
+            Ok(MaskChoice::PrimaryBeam(level))
+        }
+        "auto-multithresh" => Err(Error::parameter(
+            "usemask",
+            "auto-multithresh",
+            "is not available yet",
+            "give a region with --mask, or say --usemask pb --pbmask 0.2",
+        )),
+        other => Err(Error::parameter("usemask", other, "is not available", "give user or pb")),
+    }
+}
+
+fn restoringbeam(p: &Parameters) -> Result<RestoringBeam> {
+    let words = p.list("restoringbeam");
+    let width = |word: &str| -> Result<f64> {
+        let rad = units::angle("restoringbeam", word)?;
+        if rad > 0.0 {
+            Ok(rad)
+        } else {
+            Err(Error::parameter(
+                "restoringbeam",
+                word,
+                "is not positive",
+                "give a width such as 2arcsec",
+            ))
+        }
+    };
+    let explicit = |major: &str, minor: &str, pa: f64| -> Result<RestoringBeam> {
+        let (major, minor) = (width(major)?, width(minor)?);
+        if minor > major {
+            return Err(Error::parameter(
+                "restoringbeam",
+                p.text("restoringbeam"),
+                "has a minor axis longer than the major",
+                "swap the two",
+            ));
+        }
+        Ok(RestoringBeam::Explicit(Beam { major, minor, pa: wrap_pa(pa) }))
+    };
+    match words.as_slice() {
+        [] => Ok(RestoringBeam::PerChannel),
+        [word] if word.eq_ignore_ascii_case("common") => Ok(RestoringBeam::Common),
+        [one] => explicit(one, one, 0.0),
+        [major, minor] => explicit(major, minor, 0.0),
+        [major, minor, pa] => explicit(major, minor, units::angle("restoringbeam", pa)?),
+        _ => Err(Error::parameter(
+            "restoringbeam",
+            p.text("restoringbeam"),
+            "has more than three elements",
+            "give common, or major, minor, position angle: 2arcsec 1arcsec 30deg",
+        )),
+    }
+}
+
+/// A position angle in (−π/2, π/2]: an ellipse does not tell its ends apart.
+fn wrap_pa(pa: f64) -> f64 {
+    use std::f64::consts::{FRAC_PI_2, PI};
+    FRAC_PI_2 - (FRAC_PI_2 - pa).rem_euclid(PI)
+}
+
+/// "8GB", "512MiB", "2e9": bytes.
+fn memory_limit(p: &Parameters) -> Result<Option<u64>> {
+    let Some(text) = given(p, "memory-limit") else { return Ok(None) };
+    let bad = || {
+        Error::parameter(
+            "memory-limit",
+            text,
+            "is not a size",
+            "give bytes, or a number with MB, GB, MiB or GiB (8GB)",
+        )
+    };
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let number: f64 = text[..split].parse().map_err(|_| bad())?;
+    let scale = match text[split..].trim() {
+        "" | "B" => 1.0,
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" | "G" => 1e9,
+        "TB" => 1e12,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        _ => return Err(bad()),
+    };
+    let bytes = number * scale;
+    if bytes < 1.0 || bytes > u64::MAX as f64 { Err(bad()) } else { Ok(Some(bytes as u64)) }
+}
