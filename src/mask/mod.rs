@@ -1,5 +1,16 @@
 //! Clean masks: where the minor cycle may place components.
 
+/// Consecutive pixels of one row of a mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The row.
+    pub y: usize,
+    /// The first pixel in.
+    pub x: usize,
+    /// Number of pixels, at least one.
+    pub len: usize,
+}
+
 /// A set of pixels of one plane, bit-packed: each row of pixels starts at a new word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
@@ -15,11 +26,7 @@ impl Mask {
         let words_per_row = nx.div_ceil(64);
         let mut mask = Self { nx, ny, words_per_row, bits: vec![0; words_per_row * ny] };
         if value {
-            for y in 0..ny {
-                for x in 0..nx {
-                    mask.set(x, y, true);
-                }
-            }
+            mask.invert();
         }
         mask
     }
@@ -84,6 +91,46 @@ impl Mask {
         }
     }
 
+    /// Exchanges in and out.
+    pub fn invert(&mut self) {
+        // The unused bits that fill up a row's last word stay 0, so that `count` is right.
+        let used = match self.nx % 64 {
+            0 => u64::MAX,
+            n => (1 << n) - 1,
+        };
+        for (i, word) in self.bits.iter_mut().enumerate() {
+            let last = (i + 1) % self.words_per_row == 0;
+            *word = !*word & if last { used } else { u64::MAX };
+        }
+    }
+
+    /// Takes out the pixels of `other`. Both must have the same shape.
+    pub fn subtract(&mut self, other: &Mask) {
+        assert_eq!((self.nx, self.ny), (other.nx, other.ny), "masks of different shape");
+        for (a, b) in self.bits.iter_mut().zip(&other.bits) {
+            *a &= !b;
+        }
+    }
+
+    /// Whether no pixel is in.
+    pub fn is_empty(&self) -> bool {
+        self.bits.iter().all(|&w| w == 0)
+    }
+
+    /// The maximal row segments of pixels in the mask, in plane order.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        (0..self.ny).flat_map(move |y| {
+            let row = &self.bits[y * self.words_per_row..(y + 1) * self.words_per_row];
+            let mut from = 0;
+            std::iter::from_fn(move || {
+                let x = next_bit(row, from, true).filter(|&x| x < self.nx)?;
+                let end = next_bit(row, x, false).map_or(self.nx, |e| e.min(self.nx));
+                from = end;
+                Some(Run { y, x, len: end - x })
+            })
+        })
+    }
+
     /// Plane indices `y·nx + x` of the pixels in the mask, ascending.
     pub fn pixels(&self) -> impl Iterator<Item = usize> + '_ {
         self.bits.iter().enumerate().flat_map(move |(i, &word)| {
@@ -98,5 +145,59 @@ impl Mask {
                 Some(y * self.nx + x0 + bit)
             })
         })
+    }
+}
+
+/// The first bit of a row, at or after `from`, that is `value`.
+fn next_bit(row: &[u64], from: usize, value: bool) -> Option<usize> {
+    let flip = if value { 0 } else { u64::MAX };
+    let mut below = u64::MAX << (from % 64);
+    for (i, word) in row.iter().enumerate().skip(from / 64) {
+        let candidates = (word ^ flip) & below;
+        if candidates != 0 {
+            return Some(i * 64 + candidates.trailing_zeros() as usize);
+        }
+        below = u64::MAX;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_cover_exactly_the_pixels() {
+        for (nx, ny) in [(1, 1), (63, 3), (64, 4), (65, 3), (130, 5), (200, 1)] {
+            for modulus in [1, 2, 3, 7, 64, 65, 1000] {
+                let mask =
+                    Mask::from_fn(nx, ny, |x, y| (x * x + y * 31) % modulus < modulus / 2 + 1);
+                let from_runs: Vec<_> =
+                    mask.runs().flat_map(|r| (0..r.len).map(move |i| r.y * nx + r.x + i)).collect();
+                assert_eq!(from_runs, mask.pixels().collect::<Vec<_>>());
+                assert_eq!(from_runs.len(), mask.count());
+                let runs: Vec<_> = mask.runs().collect();
+                assert!(runs.windows(2).all(|w| w[0].y < w[1].y || w[0].x + w[0].len < w[1].x));
+            }
+        }
+        assert_eq!(Mask::new(70, 2, false).runs().count(), 0);
+    }
+
+    #[test]
+    fn set_algebra() {
+        let all = Mask::new(70, 3, true);
+        assert_eq!(all.count(), 210);
+        let mut none = all.clone();
+        none.invert();
+        assert!(none.is_empty());
+        let left = Mask::from_fn(70, 3, |x, _| x < 30);
+        let mut right = all.clone();
+        right.subtract(&left);
+        assert_eq!(right.count(), 120);
+        let mut inverted = left.clone();
+        inverted.invert();
+        assert_eq!(inverted, right);
+        right.or(&left);
+        assert_eq!(right, all);
     }
 }

@@ -1,0 +1,326 @@
+//! Hogbom's minor cycle on the CPU: stages `peak` and `subtract`, restricted to the masked pixels.
+//!
+//! A component may only be placed inside the mask, so the next peak depends on nothing outside it.
+//! The residual of the masked pixels is gathered into one dense strip of row segments
+//! ([`Strip`]); each iteration subtracts the shifted PSF from that strip alone and finds the next
+//! peak in the same pass. Every masked pixel sees the operations of the textbook full-plane loop, in
+//! the same order and in the same `f32` arithmetic, so components are equal bit by bit while the cost
+//! of an iteration follows the mask's area, not the image's.
+
+use rayon::prelude::*;
+
+use super::{CpuBackend, CpuPlanes};
+use crate::{
+    backend::{HogbomControl, HogbomResult, Minor, Peak},
+    error::{Error, Result},
+    mask::{Mask, Run},
+};
+
+/// Pixels of a strip that one task updates. An iteration over fewer costs less than handing it to
+/// another thread (about 10 µs), so smaller masks stay on one.
+const CHUNK_PIXELS: usize = 1 << 17;
+
+impl Minor for CpuBackend {
+    fn peak(&self, planes: &CpuPlanes, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
+        channels
+            .par_iter()
+            .map(|&(channel, mask)| {
+                check_mask(planes, channel, mask)?;
+                Ok(Strip::gather(planes.plane(channel), mask).peak())
+            })
+            .collect()
+    }
+
+    fn hogbom(
+        &self,
+        residual: &mut CpuPlanes,
+        psf: &CpuPlanes,
+        model: &mut CpuPlanes,
+        controls: &[HogbomControl<'_>],
+    ) -> Result<Vec<HogbomResult>> {
+        let (ny, nx) = (residual.ny(), residual.nx());
+        for control in controls {
+            check_mask(residual, control.channel, control.mask)?;
+            for (name, planes) in [("psf", psf), ("model", &*model)] {
+                if (planes.ny(), planes.nx()) != (ny, nx) || control.channel >= planes.len() {
+                    return Err(mismatch(format!(
+                        "channel {} of the {name} ({} planes of {}×{}) does not fit a residual of {nx}×{ny}",
+                        control.channel,
+                        planes.len(),
+                        planes.nx(),
+                        planes.ny(),
+                    )));
+                }
+            }
+        }
+        let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
+        let residuals = residual.select_mut(&channels)?;
+        let models = model.select_mut(&channels)?;
+        Ok(controls
+            .par_iter()
+            .zip(residuals)
+            .zip(models)
+            .map(|((control, residual), model)| {
+                clean_channel(residual, psf.plane(control.channel), model, control)
+            })
+            .collect())
+    }
+}
+
+/// Hogbom's loop for one channel.
+fn clean_channel(
+    residual: &mut [f32],
+    psf: &[f32],
+    model: &mut [f32],
+    control: &HogbomControl<'_>,
+) -> HogbomResult {
+    let mut strip = Strip::gather(residual, control.mask);
+    let mut result = HogbomResult::default();
+    let mut peak = strip.peak();
+    while let Some(Peak { pixel, value }) = peak {
+        // Written so that a NaN threshold stops rather than runs on.
+        let above = value.abs() > control.threshold;
+        if result.components.len() >= control.max_iter || !above {
+            break;
+        }
+        let flux = control.gain * value;
+        // A gain of 2 or more, or a PSF whose peak is not 1, makes the loop diverge.
+        if !(model[pixel] + flux).is_finite() {
+            break;
+        }
+        model[pixel] += flux;
+        result.components.push((pixel as u32, flux));
+        peak = strip.subtract(psf, pixel, flux);
+    }
+    result.peak = peak.map_or(0.0, |p| p.value.abs());
+    strip.scatter(residual);
+    result
+}
+
+/// The residual of a mask's pixels: its row segments one after another.
+struct Strip {
+    nx: usize,
+    ny: usize,
+    chunks: Vec<Chunk>,
+}
+
+/// Some consecutive segments of a strip, updated by one task.
+struct Chunk {
+    runs: Vec<Run>,
+    values: Vec<f32>,
+}
+
+/// The winner of a chunk: largest |value|, and the first of its runs that holds it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    magnitude: f32,
+    run: usize,
+    /// Where the run's values begin in the chunk.
+    offset: usize,
+}
+
+impl Strip {
+    fn gather(plane: &[f32], mask: &Mask) -> Self {
+        let (nx, ny) = (mask.nx(), mask.ny());
+        let mut chunks = Vec::new();
+        let mut chunk = Chunk { runs: Vec::new(), values: Vec::new() };
+        for run in mask.runs() {
+            let start = run.y * nx + run.x;
+            chunk.runs.push(run);
+            chunk.values.extend_from_slice(&plane[start..start + run.len]);
+            if chunk.values.len() >= CHUNK_PIXELS {
+                chunks.push(std::mem::replace(
+                    &mut chunk,
+                    Chunk { runs: Vec::new(), values: Vec::new() },
+                ));
+            }
+        }
+        if !chunk.runs.is_empty() {
+            chunks.push(chunk);
+        }
+        Self { nx, ny, chunks }
+    }
+
+    fn scatter(&self, plane: &mut [f32]) {
+        for chunk in &self.chunks {
+            let mut offset = 0;
+            for run in &chunk.runs {
+                let start = run.y * self.nx + run.x;
+                plane[start..start + run.len]
+                    .copy_from_slice(&chunk.values[offset..offset + run.len]);
+                offset += run.len;
+            }
+        }
+    }
+
+    /// Stage `peak`.
+    fn peak(&self) -> Option<Peak> {
+        let candidates = self.chunks.iter().map(Chunk::candidate).collect::<Vec<_>>();
+        self.winner(&candidates)
+    }
+
+    /// Stages `subtract` and `peak` in one pass over the pixels:
+    /// `r(x, y) −= flux·psf(x − px + nx/2, y − py + ny/2)` where the shifted PSF has a value.
+    fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
+        let shift = Shift {
+            nx: self.nx,
+            ny: self.ny,
+            dx: (self.nx / 2) as isize - (pixel % self.nx) as isize,
+            dy: (self.ny / 2) as isize - (pixel / self.nx) as isize,
+            flux,
+        };
+        let candidates: Vec<_> = if self.chunks.len() == 1 {
+            vec![self.chunks[0].subtract(psf, &shift)]
+        } else {
+            self.chunks.par_iter_mut().map(|chunk| chunk.subtract(psf, &shift)).collect()
+        };
+        self.winner(&candidates)
+    }
+
+    /// The peak among the chunks' candidates; chunks are in plane order, so the first of equals is
+    /// the one of smallest index. `None` for an empty mask or one without a finite value above 0.
+    fn winner(&self, candidates: &[Candidate]) -> Option<Peak> {
+        let mut best: Option<(usize, Candidate)> = None;
+        for (i, candidate) in candidates.iter().enumerate() {
+            if best.is_none_or(|(_, b)| candidate.magnitude > b.magnitude) {
+                best = Some((i, *candidate));
+            }
+        }
+        let (i, Candidate { magnitude, run, offset }) = best?;
+        let chunk = &self.chunks[i];
+        let segment = chunk.runs[run];
+        let values = &chunk.values[offset..offset + segment.len];
+        let x = values.iter().position(|v| v.abs() == magnitude)?;
+        Some(Peak { pixel: segment.y * self.nx + segment.x + x, value: values[x] })
+    }
+}
+
+/// Where a component's PSF lies: plane pixel (x, y) meets PSF pixel (x + dx, y + dy).
+struct Shift {
+    nx: usize,
+    ny: usize,
+    dx: isize,
+    dy: isize,
+    flux: f32,
+}
+
+impl Shift {
+    /// The part of a run under the PSF: (first value in the run, number, index in the PSF).
+    fn overlap(&self, run: &Run) -> Option<(usize, usize, usize)> {
+        let y = usize::try_from(run.y as isize + self.dy).ok().filter(|&y| y < self.ny)?;
+        let x = run.x as isize + self.dx;
+        let first = x.max(0);
+        let end = (x + run.len as isize).min(self.nx as isize);
+        let count = usize::try_from(end - first).ok().filter(|&n| n > 0)?;
+        Some(((first - x) as usize, count, y * self.nx + first as usize))
+    }
+}
+
+impl Chunk {
+    fn candidate(&self) -> Candidate {
+        let mut best = Candidate { magnitude: -1.0, run: 0, offset: 0 };
+        let mut offset = 0;
+        for (i, run) in self.runs.iter().enumerate() {
+            let magnitude = max_abs(&self.values[offset..offset + run.len]);
+            if magnitude > best.magnitude {
+                best = Candidate { magnitude, run: i, offset };
+            }
+            offset += run.len;
+        }
+        best
+    }
+
+    fn subtract(&mut self, psf: &[f32], shift: &Shift) -> Candidate {
+        let mut best = Candidate { magnitude: -1.0, run: 0, offset: 0 };
+        let mut offset = 0;
+        for (i, run) in self.runs.iter().enumerate() {
+            let values = &mut self.values[offset..offset + run.len];
+            let magnitude = match shift.overlap(run) {
+                Some((first, count, at)) if count == values.len() && first == 0 => {
+                    subtract_run(values, &psf[at..at + count], shift.flux)
+                }
+                Some((first, count, at)) => {
+                    subtract_run(
+                        &mut values[first..first + count],
+                        &psf[at..at + count],
+                        shift.flux,
+                    );
+                    max_abs(values)
+                }
+                None => max_abs(values),
+            };
+            if magnitude > best.magnitude {
+                best = Candidate { magnitude, run: i, offset };
+            }
+            offset += run.len;
+        }
+        best
+    }
+}
+
+/// Independent partial maxima, so that the compiler keeps them in vector registers.
+const LANES: usize = 16;
+
+/// `values −= flux·psf`, product and difference rounded one by one; returns the largest |value|.
+fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (blocks, rest) = values.as_chunks_mut::<LANES>();
+    let (psf_blocks, psf_rest) = psf.as_chunks::<LANES>();
+    for (block, psf) in blocks.iter_mut().zip(psf_blocks) {
+        for i in 0..LANES {
+            block[i] -= flux * psf[i];
+            lanes[i] = larger(lanes[i], block[i].abs());
+        }
+    }
+    for (i, (value, psf)) in rest.iter_mut().zip(psf_rest).enumerate() {
+        *value -= flux * psf;
+        lanes[i] = larger(lanes[i], value.abs());
+    }
+    lanes.into_iter().fold(0.0, larger)
+}
+
+/// The largest |value|.
+fn max_abs(values: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            lanes[i] = larger(lanes[i], block[i].abs());
+        }
+    }
+    for (i, value) in rest.iter().enumerate() {
+        lanes[i] = larger(lanes[i], value.abs());
+    }
+    lanes.into_iter().fold(0.0, larger)
+}
+
+/// The larger of two magnitudes; a NaN never wins. (`f32::max` compiles to more than one instruction.)
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
+    if (mask.nx(), mask.ny()) != (planes.nx(), planes.ny()) || channel >= planes.len() {
+        return Err(mismatch(format!(
+            "channel {channel} with a mask of {}×{} does not fit {} planes of {}×{}",
+            mask.nx(),
+            mask.ny(),
+            planes.len(),
+            planes.nx(),
+            planes.ny(),
+        )));
+    }
+    Ok(())
+}
+
+/// Planes, masks and channels of a call that do not belong together: an error of the caller.
+fn mismatch(problem: String) -> Error {
+    Error::Device {
+        device: "cpu".into(),
+        problem,
+        remedy: "give planes and masks of one batch".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
