@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use num_complex::Complex32;
 
+use crate::geometry::{Direction, PhaseCenterShift};
+
 /// Geometry of the selected cross-correlation rows, the same for every channel.
 ///
 /// Rows with antenna1 = antenna2, with FLAG_ROW set, or outside the selection are not in it.
@@ -20,6 +22,32 @@ pub struct Rows {
     pub slot: Vec<u32>,
     /// The distinct (time, spectral window, field) of the rows, in order of first appearance.
     pub slots: Vec<Slot>,
+}
+
+impl Rows {
+    /// These rows, whose uvw are those of the data, referred to the image's phase centre.
+    ///
+    /// `fields` holds the phase direction of each field by its id; [`Rows::slots`] must name no
+    /// other. The data's uvw axes are taken to be those of that direction's frame.
+    pub fn to_phase_center(&self, fields: &[Direction], center: &Direction) -> Self {
+        let shifts: Vec<Option<PhaseCenterShift>> =
+            fields.iter().map(|field| PhaseCenterShift::new(field, center)).collect();
+        let shift_of_slot: Vec<Option<PhaseCenterShift>> =
+            self.slots.iter().map(|slot| shifts[slot.field]).collect();
+        if shift_of_slot.iter().all(Option::is_none) {
+            return Self { shift_m: Vec::new(), ..self.clone() };
+        }
+        let (uvw_m, shift_m) = self
+            .uvw_m
+            .iter()
+            .zip(&self.slot)
+            .map(|(uvw, &slot)| match &shift_of_slot[slot as usize] {
+                Some(shift) => shift.apply(uvw),
+                None => (*uvw, 0.0),
+            })
+            .unzip();
+        Self { uvw_m, shift_m, slot: self.slot.clone(), slots: self.slots.clone() }
+    }
 }
 
 /// Rows that share observed frequencies: one integration of one spectral window and field.
