@@ -1,41 +1,46 @@
 //! Products on disk: CASA images and FITS cubes, written plane by plane in place.
+//!
+//! # Layout
+//!
+//! A cube is `(x, y, stokes, channel)`. A plane is finished long before the cube is, in no
+//! particular order and on several threads at once, so both formats are laid out such that a plane
+//! is one contiguous run of bytes, whose place follows from its indices alone:
+//!
+//! - A **CASA image** stores its pixels in tiles. tclean chooses tiles that span several channels,
+//!   which makes each plane a read-modify-write of its neighbours. Here a tile is `[tx, ty, 1, 1]`:
+//!   plane `(s, c)` starts at byte `(s + nstokes·c) · tiles per plane · tile bytes`. Any tile shape is
+//!   legal, and readers need not care. With `tx, ty ≤ 128` a spectrum costs one tile of at most
+//!   64 KiB per channel.
+//! - A **FITS cube** has the axes RA, DEC, FREQ, STOKES, as CASA's `exportfits` orders them by
+//!   default. The header's length is fixed before the first plane is written, with room for the
+//!   beams, which are known only at the end; per-plane beams follow the pixels as a `BEAMS` table.
+//!
+//! Files are created at full length but sparse: disk is taken as planes arrive, planes that are never
+//! written stay blank, and each writer holds at most two open files and one row of tiles per thread.
+//!
+//! # Names
+//!
+//! Until [`CubeWriter::finish`], a product is called `NAME.image.incomplete` and has no table or FITS
+//! header, so no program can mistake it for a result. `finish` syncs it and renames it. An older product
+//! is replaced in that step and untouched before it; a run that fails harms nothing.
 
-use std::path::PathBuf;
+mod casa;
+mod fits;
+mod product;
+mod staging;
+
+use std::path::{Path, PathBuf};
 
 use crate::{
-    beam::Beam, error::Result, geometry::ImageGrid, mask::Mask, ms::Stokes, spectral::ChannelGrid,
+    beam::Beam,
+    error::{Error, Result},
+    geometry::ImageGrid,
+    mask::Mask,
+    ms::Stokes,
+    spectral::ChannelGrid,
 };
 
-/// A product of an imaging run; its suffix is tclean's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-pub enum Product {
-    /// `.psf`
-    Psf,
-    /// `.residual`, Jy/beam
-    Residual,
-    /// `.model`, Jy/pixel
-    Model,
-    /// `.mask`, 1 where clean was allowed
-    Mask,
-    /// `.image`, Jy/beam
-    Image,
-    /// `.image.pbcor`, Jy/beam
-    ImagePbcor,
-    /// `.pb`
-    Pb,
-    /// `.sumwt`, one pixel a plane
-    Sumwt,
-}
-
-/// File format of the products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// CASA image (a table directory) `NAME.image`.
-    Casa,
-    /// FITS file `NAME.image.fits`.
-    Fits,
-}
+pub use product::{Format, Product};
 
 /// What the headers of a cube's products say.
 #[derive(Clone, Debug)]
@@ -54,7 +59,7 @@ pub struct CubeSpec {
     pub object: String,
     /// Start of the observation, UTC, MJD days.
     pub obsdate_mjd: f64,
-    /// Telescope position, ITRF metres.
+    /// Telescope position, ITRF metres; zeros where it is not known.
     pub telescope_position_m: [f64; 3],
     /// Lines for the logtable / HISTORY cards.
     pub history: Vec<String>,
@@ -72,9 +77,20 @@ pub enum Beams {
 }
 
 /// Writes one product in one format. Planes may be written in any order and from several threads.
+///
+/// A plane that is never written is blank: 0 and invalid in a CASA image, NaN in FITS, or 0 in products
+/// that have no mask.
 pub trait CubeWriter: Send + Sync {
-    /// Writes the plane of a Stokes index and channel. `values` has `ny·nx` entries, x fastest.
-    /// `valid` marks good pixels, for products that carry a mask (`None`: all good).
+    /// Writes the plane of a Stokes index and channel. `values` has `ny·nx` entries, x fastest (one
+    /// entry for `.sumwt`). `valid` marks good pixels, for products that carry a mask (`None`: all
+    /// good).
+    ///
+    /// Invalid pixels become NaN in FITS. A CASA image keeps their values under its mask, as tclean
+    /// does, but for `.pb` and `.image.pbcor`, where they are 0.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the disk is full or fails; [`Error::Parameter`] if the plane is not of this
+    /// cube.
     fn write_plane(
         &self,
         stokes: usize,
@@ -83,6 +99,158 @@ pub trait CubeWriter: Send + Sync {
         valid: Option<&Mask>,
     ) -> Result<()>;
 
-    /// Writes beams and all that is known only at the end, syncs, and returns the product's path.
+    /// Writes beams and all that is known only at the end, syncs, gives the product its name, and
+    /// returns it. Products that carry no beam ignore `beams`; a channel without one gets the largest
+    /// of the others, as in tclean.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the disk is full or fails; [`Error::Parameter`] if there is not one beam per
+    /// channel.
     fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf>;
+}
+
+/// Starts a product of `imagename`, blank and under its temporary name.
+///
+/// # Errors
+/// [`Error::Exists`] if the product, or what an interrupted run left of it, is there and `overwrite` is
+/// not set; [`Error::Io`] when it cannot be created; [`Error::Parameter`] for a cube without pixels.
+pub fn create(
+    imagename: impl AsRef<Path>,
+    product: Product,
+    format: Format,
+    spec: &CubeSpec,
+    overwrite: bool,
+) -> Result<Box<dyn CubeWriter>> {
+    let imagename = checked_name(imagename.as_ref())?;
+    let shape = CubeShape::of(spec, product)?;
+    let target = format.path(imagename, product);
+    let staging = staging::Staging::new(target, format, overwrite)?;
+    Ok(match format {
+        Format::Casa => Box::new(casa::CasaWriter::create(staging, product, shape, spec)?),
+        Format::Fits => Box::new(fits::FitsWriter::create(staging, product, shape, spec)?),
+    })
+}
+
+/// Checks that none of the products a run is going to make exists yet, so that a run without
+/// `--overwrite` stops before it has written anything.
+///
+/// # Errors
+/// [`Error::Exists`] for the first that does.
+pub fn check_absent(
+    imagename: impl AsRef<Path>,
+    products: &[Product],
+    formats: &[Format],
+) -> Result<()> {
+    let imagename = checked_name(imagename.as_ref())?;
+    for &format in formats {
+        for &product in products {
+            staging::check_free(&format.path(imagename, product))?;
+        }
+    }
+    Ok(())
+}
+
+/// An image name that suffixes can be put to.
+fn checked_name(imagename: &Path) -> Result<&Path> {
+    let bytes = imagename.as_os_str().as_encoded_bytes();
+    if imagename.file_name().is_none() || bytes.last() == Some(&b'/') {
+        return Err(Error::parameter(
+            "imagename",
+            imagename.display().to_string(),
+            "names no file",
+            "give the products' common name, for example out/ngc5921",
+        ));
+    }
+    Ok(imagename)
+}
+
+/// Shape of a product's cube.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CubeShape {
+    nx: usize,
+    ny: usize,
+    nstokes: usize,
+    nchan: usize,
+}
+
+impl CubeShape {
+    fn of(spec: &CubeSpec, product: Product) -> Result<Self> {
+        let (nx, ny) = product.plane_shape(spec.grid.nx, spec.grid.ny);
+        let shape = Self { nx, ny, nstokes: spec.stokes.len(), nchan: spec.channels.nchan };
+        if shape.npix() == 0 || shape.nplanes() == 0 {
+            return Err(Error::parameter(
+                "imsize, nchan",
+                format!("{nx} x {ny} pixels, {} channels", shape.nchan),
+                "the cube is empty",
+                "give positive sizes",
+            ));
+        }
+        Ok(shape)
+    }
+
+    fn npix(self) -> usize {
+        self.nx * self.ny
+    }
+
+    fn nplanes(self) -> usize {
+        self.nstokes * self.nchan
+    }
+
+    /// Refuses a plane that does not belong to the cube.
+    fn check_plane(
+        self,
+        stokes: usize,
+        channel: usize,
+        values: &[f32],
+        valid: Option<&Mask>,
+    ) -> Result<()> {
+        let mask_fits = valid.is_none_or(|m| (m.nx(), m.ny()) == (self.nx, self.ny));
+        if stokes < self.nstokes && channel < self.nchan && values.len() == self.npix() && mask_fits
+        {
+            return Ok(());
+        }
+        Err(Error::parameter(
+            "plane",
+            format!("stokes {stokes}, channel {channel}, {} pixels", values.len()),
+            format!(
+                "the cube has {} stokes, {} channels, {} x {} pixels",
+                self.nstokes, self.nchan, self.nx, self.ny
+            ),
+            "this is an error of the program: please report it",
+        ))
+    }
+}
+
+/// Beams as headers take them: none, one, or one for every channel.
+#[derive(Clone, Debug, PartialEq)]
+enum HeaderBeams {
+    None,
+    One(Beam),
+    PerChannel(Vec<Beam>),
+}
+
+impl HeaderBeams {
+    /// Fills channels without a beam with the one of the largest area, which is what tclean does: a
+    /// null beam makes viewers and tasks stumble over planes that are blank anyway.
+    fn of(beams: &Beams, product: Product, nchan: usize) -> Result<Self> {
+        let per_plane = match beams {
+            _ if !product.has_beam() => return Ok(Self::None),
+            Beams::None => return Ok(Self::None),
+            Beams::Common(beam) => return Ok(Self::One(*beam)),
+            Beams::PerPlane(per_plane) => per_plane,
+        };
+        if per_plane.len() != nchan {
+            return Err(Error::parameter(
+                "beams",
+                per_plane.len().to_string(),
+                format!("the cube has {nchan} channels"),
+                "give one beam per channel",
+            ));
+        }
+        let area = |b: &&Beam| b.major * b.minor;
+        let largest = per_plane.iter().flatten().max_by(|a, b| area(a).total_cmp(&area(b)));
+        let Some(&largest) = largest else { return Ok(Self::None) };
+        let filled: Vec<Beam> = per_plane.iter().map(|b| b.unwrap_or(largest)).collect();
+        Ok(if nchan == 1 { Self::One(filled[0]) } else { Self::PerChannel(filled) })
+    }
 }

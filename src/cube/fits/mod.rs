@@ -1,0 +1,162 @@
+//! FITS cubes, written in place: pixels in order RA, DEC, FREQ, STOKES, big-endian, NaN where invalid.
+//!
+//! There is no `DATE` card, so that the same input makes the same bytes, and files can be compared
+//! by their checksums.
+
+mod card;
+mod header;
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    error::{Error, Result},
+    mask::Mask,
+};
+
+use super::{Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, staging::Staging};
+use card::{BLOCK, Header};
+
+/// Pixels that are brought to big-endian order at a time.
+const CHUNK: usize = 1 << 18;
+
+/// Writes one product as a FITS file.
+pub(super) struct FitsWriter {
+    staging: Staging,
+    product: Product,
+    shape: CubeShape,
+    header: Header,
+    header_blocks: usize,
+    file: File,
+    /// Which planes have been written, by their place in the file.
+    written: Vec<AtomicBool>,
+}
+
+impl FitsWriter {
+    /// Makes the file at full length, blank. The header, without which it is no FITS file, is written
+    /// by `finish`, into space that is left here.
+    pub(super) fn create(
+        staging: Staging,
+        product: Product,
+        shape: CubeShape,
+        spec: &CubeSpec,
+    ) -> Result<Self> {
+        let header = header::primary(product, spec, shape);
+        let header_blocks = header.blocks(header::BEAM_CARDS);
+        let path = staging.temporary();
+        let file = File::create_new(path).map_err(|e| Error::io("create", path, e))?;
+        let written = (0..shape.nplanes()).map(|_| AtomicBool::new(false)).collect();
+        let writer = Self { staging, product, shape, header, header_blocks, file, written };
+        let end = writer.data_end();
+        writer.file.set_len(end).map_err(|e| Error::io("create", writer.staging.temporary(), e))?;
+        Ok(writer)
+    }
+
+    /// Place of a plane in the file: channels run before Stokes.
+    fn plane(&self, stokes: usize, channel: usize) -> usize {
+        channel + self.shape.nchan * stokes
+    }
+
+    fn plane_offset(&self, plane: usize) -> u64 {
+        (self.header_blocks * BLOCK) as u64 + plane as u64 * self.shape.npix() as u64 * 4
+    }
+
+    /// End of the pixels, with padding to a whole block.
+    fn data_end(&self) -> u64 {
+        self.plane_offset(self.shape.nplanes()).next_multiple_of(BLOCK as u64)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|e| Error::io("write", self.staging.temporary(), e))
+    }
+
+    /// Makes planes without data NaN, as CASA's `exportfits` has them.
+    fn blank_missing_planes(&self) -> Result<()> {
+        if !self.product.has_mask() {
+            return Ok(());
+        }
+        let missing = self.written.iter().enumerate().filter(|(_, w)| !w.load(Ordering::Relaxed));
+        let nan = f32::NAN.to_be_bytes().repeat(CHUNK.min(self.shape.npix()));
+        for (plane, _) in missing {
+            let (mut offset, end) = (self.plane_offset(plane), self.plane_offset(plane + 1));
+            while offset < end {
+                let part = nan.len().min((end - offset) as usize);
+                self.write_at(&nan[..part], offset)?;
+                offset += part as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the table of beams, if there is one, behind the pixels.
+    fn write_beams_table(&self, beams: &HeaderBeams) -> Result<()> {
+        let Some((header, mut rows)) = header::beams_table(beams, self.shape.nstokes) else {
+            return Ok(());
+        };
+        rows.resize(rows.len().next_multiple_of(BLOCK), 0);
+        let blocks = header.blocks(0);
+        let mut bytes = header.into_bytes(blocks);
+        bytes.extend(rows);
+        self.write_at(&bytes, self.data_end())
+    }
+}
+
+impl CubeWriter for FitsWriter {
+    fn write_plane(
+        &self,
+        stokes: usize,
+        channel: usize,
+        values: &[f32],
+        valid: Option<&Mask>,
+    ) -> Result<()> {
+        self.shape.check_plane(stokes, channel, values, valid)?;
+        let plane = self.plane(stokes, channel);
+        let valid = valid.filter(|_| self.product.has_mask());
+        let mut offset = self.plane_offset(plane);
+        let mut bytes = vec![0; 4 * CHUNK.min(values.len())];
+        for (i, part) in values.chunks(CHUNK).enumerate() {
+            let bytes = &mut bytes[..4 * part.len()];
+            for (slot, value) in bytes.chunks_exact_mut(4).zip(part) {
+                slot.copy_from_slice(&value.to_be_bytes());
+            }
+            if let Some(valid) = valid {
+                blank_invalid(bytes, i * CHUNK, valid);
+            }
+            self.write_at(bytes, offset)?;
+            offset += bytes.len() as u64;
+        }
+        self.written[plane].store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf> {
+        let beams = HeaderBeams::of(beams, self.product, self.shape.nchan)?;
+        self.blank_missing_planes()?;
+        self.write_beams_table(&beams)?;
+        let header = header::with_beams(self.header.clone(), &beams).into_bytes(self.header_blocks);
+        self.write_at(&header, 0)?;
+        self.file.sync_all().map_err(|e| Error::io("sync", self.staging.temporary(), e))?;
+        self.staging.publish()
+    }
+}
+
+/// Puts NaN where a pixel is invalid; `bytes` are the big-endian pixels from plane index `first` on.
+fn blank_invalid(bytes: &mut [u8], first: usize, valid: &Mask) {
+    let nan = f32::NAN.to_be_bytes();
+    let (mut x, mut y) = (first % valid.nx(), first / valid.nx());
+    for slot in bytes.chunks_exact_mut(4) {
+        if !valid.get(x, y) {
+            slot.copy_from_slice(&nan);
+        }
+        x += 1;
+        if x == valid.nx() {
+            (x, y) = (0, y + 1);
+        }
+    }
+}

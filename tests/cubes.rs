@@ -1,0 +1,384 @@
+//! Products on disk, judged by programs that are not ours: python-casacore and astropy open what is
+//! written here, and compare it with what CASA's tclean and exportfits wrote.
+
+use std::{
+    f64::consts::PI,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cubeclean::{
+    beam::Beam,
+    cube::{self, Beams, CubeSpec, Format, Product},
+    error::Error,
+    geometry::{Direction, DirectionFrame, ImageGrid},
+    mask::Mask,
+    ms::Stokes,
+    spectral::{ChannelGrid, FreqFrame},
+};
+use serde_json::{Value, json};
+
+const FORMATS: [Format; 2] = [Format::Casa, Format::Fits];
+
+/// Runs `tests/interop/<script> <arguments>` and passes on its complaints.
+fn python(script: &str, arguments: &[&Path]) {
+    let python = std::env::var_os("CUBECLEAN_TEST_PYTHON").expect(
+        "CUBECLEAN_TEST_PYTHON is not set: it names a python with numpy, astropy and \
+         python-casacore; tests/run.sh makes one",
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script);
+    let output = Command::new(&python)
+        .arg(&script)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("cannot run {}: {e}", python.display()));
+    assert!(
+        output.status.success(),
+        "{}:\n{}{}",
+        script.display(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Pixels that differ everywhere, computed the same way in tests/interop/planes.py.
+fn pixel(x: usize, y: usize, stokes: usize, channel: usize) -> f32 {
+    ((x * 31 + y * 17 + channel * 101 + stokes * 1009) % 977) as f32 / 7.0 - 50.0
+}
+
+/// Valid pixels, computed the same way in tests/interop/planes.py.
+fn valid(x: usize, y: usize, stokes: usize, channel: usize) -> bool {
+    (x + 2 * y + channel + 3 * stokes) % 5 != 0
+}
+
+fn spec(nx: usize, ny: usize, nchan: usize, stokes: &[Stokes]) -> CubeSpec {
+    let arcsec = PI / 180.0 / 3600.0;
+    CubeSpec {
+        grid: ImageGrid {
+            nx,
+            ny,
+            cell_x: 0.3 * arcsec,
+            cell_y: 0.2 * arcsec,
+            phase_center: Direction { ra: 4.3, dec: -0.4, frame: DirectionFrame::J2000 },
+        },
+        channels: ChannelGrid {
+            frame: FreqFrame::Lsrk,
+            start_hz: 230.5e9,
+            width_hz: -488_281.25,
+            nchan,
+            restfreq_hz: 230.538e9,
+        },
+        stokes: stokes.to_vec(),
+        telescope: "ALMA".into(),
+        observer: "O'Brien".into(),
+        object: "disk".into(),
+        obsdate_mjd: 59745.16726851852,
+        telescope_position_m: [2225142.180269, -5440307.370349, -2481029.851874],
+        history: history(),
+    }
+}
+
+/// Lines shorter than a string slot, longer than a card, longer than a bucket.
+fn history() -> Vec<String> {
+    let mut lines: Vec<String> =
+        (0..40).map(|i| format!("parameter_{i:02} = {}", "x".repeat(i * 5))).collect();
+    lines.extend(["short".into(), "12345678".into(), String::new(), "0123456789".repeat(1000)]);
+    lines
+}
+
+fn plane(nx: usize, ny: usize, stokes: usize, channel: usize) -> (Vec<f32>, Mask) {
+    let values = (0..nx * ny).map(|i| pixel(i % nx, i / nx, stokes, channel)).collect();
+    (values, Mask::from_fn(nx, ny, |x, y| valid(x, y, stokes, channel)))
+}
+
+fn beam_of(channel: usize) -> Beam {
+    let arcsec = PI / 180.0 / 3600.0;
+    let c = channel as f64;
+    Beam {
+        major: (0.7 + 0.001 * c) * arcsec,
+        minor: (0.5 - 0.001 * c) * arcsec,
+        pa: (-80.0 + c).to_radians(),
+    }
+}
+
+/// Writes a product in both formats, its channels in reverse and from two threads.
+fn write(name: &Path, product: Product, spec: &CubeSpec, beams: &Beams) {
+    let (nx, ny) = if product == Product::Sumwt { (1, 1) } else { (spec.grid.nx, spec.grid.ny) };
+    for format in FORMATS {
+        let writer = cube::create(name, product, format, spec, false).unwrap();
+        std::thread::scope(|scope| {
+            for first in 0..2 {
+                let writer = &writer;
+                scope.spawn(move || {
+                    for channel in (first..spec.channels.nchan).step_by(2).rev() {
+                        for stokes in 0..spec.stokes.len() {
+                            let (values, valid) = plane(nx, ny, stokes, channel);
+                            writer.write_plane(stokes, channel, &values, Some(&valid)).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(writer.finish(beams).unwrap(), format.path(name, product));
+    }
+}
+
+/// Pixels, masks, beams, coordinates and history of cubes of many shapes: one pixel, one channel,
+/// smaller than a tile, exactly one, a pixel more, several, and several Stokes planes.
+#[test]
+fn cubes_of_any_shape_open_in_casacore_and_astropy() {
+    let directory = tempfile::tempdir().unwrap();
+    let shapes: [(usize, usize, usize, &[Stokes]); 7] = [
+        (1, 1, 1, &[Stokes::I]),
+        (7, 5, 1, &[Stokes::I]),
+        (5, 130, 70, &[Stokes::I]),
+        (128, 128, 2, &[Stokes::I]),
+        (129, 127, 3, &[Stokes::XX, Stokes::YY]),
+        (300, 135, 4, &[Stokes::I]),
+        (514, 600, 1, &[Stokes::RR]),
+    ];
+    let mut manifest = Vec::new();
+    for (i, (nx, ny, nchan, stokes)) in shapes.into_iter().enumerate() {
+        let name = directory.path().join(format!("cube{i}"));
+        let spec = spec(nx, ny, nchan, stokes);
+        let beams = match i {
+            0 => Beams::Common(beam_of(0)),
+            // A channel without data: it takes the largest beam, channel 69's.
+            2 => Beams::PerPlane((0..nchan).map(|c| (c != 3).then(|| beam_of(c))).collect()),
+            _ => Beams::PerPlane((0..nchan).map(|c| Some(beam_of(c))).collect()),
+        };
+        for product in [Product::Image, Product::ImagePbcor, Product::Psf, Product::Sumwt] {
+            write(&name, product, &spec, &beams);
+        }
+        let stokes: Vec<_> = stokes.iter().map(|s| format!("{s:?}")).collect();
+        manifest
+            .push(json!({ "name": name, "shape": [nx, ny, stokes.len(), nchan], "stokes": stokes,
+            "without_beam": if i == 2 { vec![3] } else { vec![] }, "history": history() }));
+    }
+    let manifest_file = directory.path().join("manifest.json");
+    fs::write(&manifest_file, serde_json::to_string(&manifest).unwrap()).unwrap();
+    python("planes.py", &[&manifest_file]);
+}
+
+/// Every product of a run, key by key against what CASA wrote for the same run.
+#[test]
+fn keywords_are_those_of_tclean_and_exportfits() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/casa_products.json");
+    let casa: Value = serde_json::from_slice(&fs::read(&goldens).unwrap()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (run, frame, direction) in [
+        ("per_plane", FreqFrame::Lsrk, DirectionFrame::J2000),
+        ("common", FreqFrame::Topo, DirectionFrame::Icrs),
+        ("single", FreqFrame::Topo, DirectionFrame::J2000),
+    ] {
+        let spec = spec_of_casa(&casa[run]["image"], frame, direction);
+        for product in Product::ALL {
+            let beams = beams_of_casa(&casa[run][product.suffix()]);
+            write(&directory.path().join(run), product, &spec, &beams);
+        }
+    }
+    python("keywords.py", &[&goldens, directory.path()]);
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+/// The cube that a golden image shows.
+fn spec_of_casa(image: &Value, frame: FreqFrame, direction: DirectionFrame) -> CubeSpec {
+    let (coords, cards) = (&image["table"]["coords"], &image["fits"]);
+    let (sky, spectral) = (&coords["direction0"], &coords["spectral2"]);
+    let size = |axis: usize| image["shape"][axis].as_u64().unwrap() as usize;
+    CubeSpec {
+        grid: ImageGrid {
+            nx: size(0),
+            ny: size(1),
+            cell_x: -number(&sky["cdelt"][0]),
+            cell_y: number(&sky["cdelt"][1]),
+            phase_center: Direction {
+                ra: number(&sky["crval"][0]),
+                dec: number(&sky["crval"][1]),
+                frame: direction,
+            },
+        },
+        channels: ChannelGrid {
+            frame,
+            start_hz: number(&spectral["wcs"]["crval"]),
+            width_hz: number(&spectral["wcs"]["cdelt"]),
+            nchan: size(3),
+            restfreq_hz: number(&spectral["restfreq"]),
+        },
+        stokes: vec![Stokes::I],
+        telescope: "ALMA".into(),
+        observer: "CASA simulator".into(),
+        object: "disk".into(),
+        obsdate_mjd: number(&coords["obsdate"]["m0"]["value"]),
+        telescope_position_m: ["OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z"].map(|k| number(&cards[k])),
+        history: vec!["vis = small.ms".into()],
+    }
+}
+
+/// The beams of a golden image.
+fn beams_of_casa(image: &Value) -> Beams {
+    let info = &image["table"]["imageinfo"];
+    let beam = |b: &Value| {
+        let arcsec = |v: &Value| number(&v["value"]) / 3600.0 * PI / 180.0;
+        let angle = &b["positionangle"];
+        let pa = match angle["unit"].as_str() {
+            Some("deg") => number(&angle["value"]).to_radians(),
+            _ => number(&angle["value"]),
+        };
+        Beam { major: arcsec(&b["major"]), minor: arcsec(&b["minor"]), pa }
+    };
+    if let Some(common) = info.get("restoringbeam") {
+        return Beams::Common(beam(common));
+    }
+    let Some(set) = info.get("perplanebeams") else { return Beams::None };
+    let nchan = set["nChannels"].as_u64().unwrap();
+    Beams::PerPlane((0..nchan).map(|k| Some(beam(&set[format!("*{k}")]))).collect())
+}
+
+/// Files beyond 2 GiB have other entries in the tiled table's header; only the planes written take
+/// space on disk.
+#[test]
+fn cubes_beyond_2_gib_open_and_are_sparse() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("big");
+    let spec = spec(1000, 1001, 600, &[Stokes::I]);
+    for format in FORMATS {
+        let writer = cube::create(&name, Product::Psf, format, &spec, false).unwrap();
+        for channel in [0, 300, 599] {
+            let (values, _) = plane(1000, 1001, 0, channel);
+            writer.write_plane(0, channel, &values, None).unwrap();
+        }
+        let path = writer.finish(&Beams::None).unwrap();
+        let data = if format == Format::Casa { path.join("table.f0_TSM0") } else { path };
+        let (length, on_disk) = length_and_disk_usage(&data);
+        assert!(length > 1000 * 1001 * 600 * 4, "{length}");
+        assert!(on_disk < 64 << 20, "{on_disk} bytes of {length} on disk");
+    }
+    python("big.py", &[&name]);
+}
+
+fn length_and_disk_usage(path: &Path) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).unwrap();
+    (metadata.len(), metadata.blocks() * 512)
+}
+
+/// Bytes of every file under a path, to see that nothing changed.
+fn snapshot(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    if path.is_file() {
+        return vec![(path.to_owned(), fs::read(path).unwrap())];
+    }
+    let mut entries: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    entries.iter().flat_map(|e| snapshot(e)).collect()
+}
+
+fn write_constant(
+    name: &Path,
+    format: Format,
+    value: f32,
+    overwrite: bool,
+) -> cubeclean::Result<PathBuf> {
+    let spec = spec(20, 10, 2, &[Stokes::I]);
+    let writer = cube::create(name, Product::Image, format, &spec, overwrite)?;
+    for channel in 0..2 {
+        writer.write_plane(0, channel, &vec![value; 200], None)?;
+    }
+    writer.finish(&Beams::None)
+}
+
+#[test]
+fn products_are_replaced_only_when_asked_and_only_at_the_end() {
+    for format in FORMATS {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().join("sub/im");
+        let path = write_constant(&name, format, 1.0, false).unwrap();
+        let before = snapshot(&path);
+
+        let error = write_constant(&name, format, 2.0, false).unwrap_err();
+        assert!(matches!(&error, Error::Exists { path: p, .. } if *p == path), "{error}");
+        assert!(error.to_string().contains("--overwrite"), "{error}");
+        let error = cube::check_absent(&name, &Product::ALL, &FORMATS).unwrap_err();
+        assert!(matches!(&error, Error::Exists { path: p, .. } if *p == path), "{error}");
+        cube::check_absent(&name, &[Product::Psf], &FORMATS).unwrap();
+
+        // A run that asked to overwrite and died harms nothing, and leaves no product.
+        let spec = spec(20, 10, 2, &[Stokes::I]);
+        let writer = cube::create(&name, Product::Image, format, &spec, true).unwrap();
+        writer.write_plane(0, 0, &[3.0; 200], None).unwrap();
+        drop(writer);
+        assert_eq!(snapshot(&path), before);
+        let mut left: Vec<_> = fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(left, [file.to_owned(), format!("{file}.incomplete")]);
+
+        // The next one succeeds, and leaves the new product alone.
+        assert_eq!(write_constant(&name, format, 4.0, true).unwrap(), path);
+        assert_ne!(snapshot(&path), before);
+        let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
+        assert_eq!(left.len(), 1);
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_left_is_not_overwritten_unasked() {
+    for format in FORMATS {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().join("im");
+        let spec = spec(20, 10, 2, &[Stokes::I]);
+        drop(cube::create(&name, Product::Image, format, &spec, false).unwrap());
+        let error = cube::check_absent(&name, &[Product::Image], &FORMATS).unwrap_err();
+        assert!(error.to_string().contains("interrupted"), "{error}");
+        let error = write_constant(&name, format, 1.0, false).unwrap_err();
+        assert!(matches!(error, Error::Exists { .. }), "{error}");
+        write_constant(&name, format, 1.0, true).unwrap();
+    }
+}
+
+/// `--overwrite` replaces products; it does not delete a directory that happens to have the name.
+#[test]
+fn overwriting_spares_what_is_not_a_product() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("im");
+    for format in FORMATS {
+        let path = format.path(&name, Product::Image);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("thesis.tex"), "years of work").unwrap();
+        let error = write_constant(&name, format, 1.0, true).unwrap_err();
+        assert!(matches!(error, Error::Exists { .. }), "{error}");
+        assert!(path.join("thesis.tex").exists());
+    }
+}
+
+#[test]
+fn errors_name_the_path_and_the_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["", "out/", ".."] {
+        let error = write_constant(Path::new(name), Format::Fits, 1.0, false).unwrap_err();
+        assert!(matches!(error, Error::Parameter { .. }), "{name}: {error}");
+    }
+    fs::write(directory.path().join("file"), "").unwrap();
+    let below_a_file = directory.path().join("file/im");
+    let error = write_constant(&below_a_file, Format::Casa, 1.0, false).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+
+    let spec = spec(20, 10, 2, &[Stokes::I]);
+    for format in FORMATS {
+        let name = directory.path().join("im");
+        let writer = cube::create(&name, Product::Image, format, &spec, false).unwrap();
+        assert!(writer.write_plane(0, 2, &[0.0; 200], None).is_err());
+        assert!(writer.write_plane(1, 0, &[0.0; 200], None).is_err());
+        assert!(writer.write_plane(0, 0, &[0.0; 199], None).is_err());
+        let mask = Mask::new(10, 20, true);
+        assert!(writer.write_plane(0, 0, &[0.0; 200], Some(&mask)).is_err());
+        assert!(writer.finish(&Beams::PerPlane(vec![None])).is_err());
+    }
+}
