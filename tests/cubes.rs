@@ -164,7 +164,8 @@ fn cubes_of_any_shape_open_in_casacore_and_astropy() {
 /// Every product of a run, key by key against what CASA wrote for the same run.
 #[test]
 fn keywords_are_those_of_tclean_and_exportfits() {
-    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/casa_products.json");
+    let goldens =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/goldens/product_keywords.json");
     let casa: Value = serde_json::from_slice(&fs::read(&goldens).unwrap()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     for (run, frame, direction) in [

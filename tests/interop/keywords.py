@@ -1,6 +1,6 @@
 """Compares all keywords and header cards of our products with those that CASA wrote.
 
-Usage: keywords.py casa_products.json directory
+Usage: keywords.py product_keywords.json directory
 """
 import json
 import math
