@@ -36,6 +36,7 @@ pub mod cube;
 pub mod restore;
 
 pub mod config;
+pub mod report;
 
 pub mod cli;
 

@@ -1,0 +1,7 @@
+//! What a run tells: progress while it runs, a summary when it ends, a picture of the cube.
+
+mod progress;
+mod summary;
+
+pub use progress::{Event, Progress, Silent};
+pub use summary::{ChannelSummary, Control, MinorCycle, Resources, Summary, stop_description};
