@@ -1,5 +1,6 @@
 //! MeasurementSets: metadata, selection, and parallel reading of visibilities.
 
+pub mod table;
 mod vis;
 
 pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
