@@ -8,7 +8,7 @@ use super::{
     samples::LayerSamples,
 };
 use crate::{
-    backend::{Gridder, Source, Transform},
+    backend::{Backend, Gridder, Source, Transform},
     error::{Error, Result},
     gridding::OperatorPlan,
     ms::VisBlock,
@@ -158,5 +158,11 @@ impl Gridder for CpuBackend {
     fn predicted(&self, samples: &CpuSamples, channel: usize) -> Result<Vec<Vec<Complex32>>> {
         let layers = samples.layers(channel)?;
         Ok(layers.iter().map(|l| l.sorted.unsort(&l.predicted)).collect())
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> String {
+        format!("cpu, {} threads", rayon::current_num_threads())
     }
 }
