@@ -37,6 +37,7 @@ pub mod restore;
 
 pub mod config;
 pub mod report;
+pub mod run;
 
 pub mod cli;
 

@@ -1,3 +1,5 @@
 //! The command `cubeclean`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cubeclean::cli::main()
+}

@@ -1,3 +1,46 @@
 //! The command line. Nothing else knows clap.
 
+mod args;
+mod demo;
+mod image;
 pub mod unpack;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::Result;
+
+/// Runs the command of this process's arguments. Exit status: 0; 1 failure; 2 usage; 3 stopped by a
+/// signal.
+pub fn main() -> ExitCode {
+    let arguments = args::attach_values(std::env::args_os());
+    // On --help, --version and usage errors clap prints and leaves with 0 or 2.
+    let cli = args::Cli::parse_from(arguments);
+    let watcher = watch::Watcher::new(&cli.talk);
+    let outcome = watcher.and_then(|watcher| dispatch(cli, &watcher));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
+    match cli.command {
+        args::Task::Image(args) => image::run(*args, watcher),
+        args::Task::Ms { path } => {
+            Err(crate::Error::data(path, "listing", "is not built yet", "wait for it"))
+        }
+        args::Task::Demo(args) => demo::run(&args, watcher),
+    }
+}
+
+/// Prints to standard output. A closed pipe (`| head`) is no failure of ours.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}

@@ -81,6 +81,22 @@ impl Parameter {
         PARAMETERS.iter().find(|p| p.name == dashed)
     }
 
+    /// Whether several words may be given, separated by commas or spaces.
+    pub fn is_list(&self) -> bool {
+        matches!(
+            self.name,
+            "imsize"
+                | "cell"
+                | "uvtaper"
+                | "restoringbeam"
+                | "restfreq"
+                | "format"
+                | "products"
+                | "scales"
+                | "pointingoffsetsigdev"
+        )
+    }
+
     /// Whether it is true or false, so that naming it is enough to mean true.
     pub fn is_switch(&self) -> bool {
         matches!(self.default, "True" | "False")

@@ -1,8 +1,6 @@
 //! What tests share: MeasurementSets unpacked from `assets/`, and CASA's products ("goldens").
 #![allow(dead_code)] // each test binary uses a part of it
 
-pub mod dft;
-
 use std::{
     collections::HashMap,
     fs::File,

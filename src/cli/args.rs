@@ -1,0 +1,250 @@
+//! What the command line looks like.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
+
+use crate::config::{PARAMETERS, Parameter, Parameters, Support};
+
+/// Images CASA MeasurementSets into deconvolved spectral cubes, with tclean's parameters.
+#[derive(Debug, Parser)]
+#[command(name = "cubeclean", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Task,
+    /// How much to say.
+    #[command(flatten)]
+    pub talk: Talk,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Make a cube from a MeasurementSet.
+    Image(Box<ImageArgs>),
+    /// List what is in a MeasurementSet, and suggest cell and imsize.
+    Ms {
+        /// The MeasurementSet.
+        #[arg(value_name = "MS")]
+        path: PathBuf,
+    },
+    /// Image a data set that comes with the source code, and draw a picture of it.
+    Demo(DemoArgs),
+}
+
+/// Arguments of `cubeclean demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Which data: the galaxy NGC 5921 seen by the VLA, or a small simulated ALMA set.
+    #[arg(value_enum, default_value_t = DemoSet::Ngc5921)]
+    pub set: DemoSet,
+    /// Directory for the data and the products; made if missing.
+    #[arg(long, value_name = "DIR", default_value = "cubeclean-demo")]
+    pub outdir: PathBuf,
+    /// The repository's directory `assets`, if it is not where the program was built.
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// Which processor computes.
+    #[arg(long, value_name = "BACKEND", default_value = "cpu")]
+    pub backend: String,
+    /// CPU threads; 0: one per core.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub threads: String,
+}
+
+/// Data sets of `cubeclean demo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoSet {
+    /// The H I line of a spiral galaxy, 46 channels.
+    Ngc5921,
+    /// A simulated rotating disk, 32 channels.
+    Small,
+}
+
+/// What is said while working.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Messages")]
+pub struct Talk {
+    /// Say nothing but errors.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// auto: a bar if standard error is a terminal; json: one object per line on standard output.
+    #[arg(long, global = true, value_enum, default_value_t = ProgressKind::Auto, value_name = "KIND")]
+    pub progress: ProgressKind,
+    /// Messages on standard error: error, warn, info, debug or trace, also by module
+    /// (warn,cubeclean::ms=debug).
+    #[arg(long, global = true, default_value = "warn", value_name = "LEVEL")]
+    pub log_level: String,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressKind {
+    /// A bar on a terminal, nothing elsewhere.
+    Auto,
+    /// For programs.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// Arguments of `cubeclean image`: one per entry of [`PARAMETERS`], and the file to take others from.
+#[derive(Debug)]
+pub struct ImageArgs {
+    /// YAML or JSON file with parameters; the command line goes before it.
+    pub config: Option<PathBuf>,
+    /// Check the parameters, print the equivalent command, and stop.
+    pub dry_run: bool,
+    /// What was given on the command line.
+    pub parameters: Parameters,
+}
+
+impl Args for ImageArgs {
+    fn augment_args(command: Command) -> Command {
+        let command = command
+            .arg(
+                Arg::new("config")
+                    .long("config")
+                    .value_name("FILE")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help("Take parameters from a YAML or JSON file; the command line overrides it"),
+            )
+            .arg(
+                Arg::new("dry-run")
+                    .long("dry-run")
+                    .action(ArgAction::SetTrue)
+                    .help("Check the parameters, print the equivalent command, and stop"),
+            )
+            .after_help(
+                "Units: arcsec, arcmin, deg, rad; Hz, kHz, MHz, GHz; m/s, km/s; Jy, mJy, uJy. Lists are \
+                 separated by spaces or commas.\nSwitches: --pbcor or --pbcor=false. Values may begin with \
+                 a minus.",
+            );
+        PARAMETERS.iter().fold(command, |command, p| command.arg(argument(p)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ImageArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut parameters = Parameters::default();
+        for p in PARAMETERS {
+            if let Some(value) = matches.get_one::<String>(p.name) {
+                parameters
+                    .set(p.name, value)
+                    .map_err(|e| clap::Error::raw(clap::error::ErrorKind::UnknownArgument, e))?;
+            }
+        }
+        Ok(Self {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            dry_run: matches.get_flag("dry-run"),
+            parameters,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A parameter as a clap argument. Those that change nothing here are understood but not listed.
+fn argument(p: &Parameter) -> Arg {
+    let default = match (p.is_switch(), p.default) {
+        (true, "True") => " [default: true]".to_owned(),
+        (true, _) | (false, "") => String::new(),
+        (false, default) => format!(" [default: {default}]"),
+    };
+    let arg = Arg::new(p.name)
+        .long(p.name)
+        .help(format!("{}{default}", p.help))
+        .help_heading(p.group.heading())
+        .hide(matches!(p.support, Support::NoEffect(_) | Support::DefaultOnly(_)))
+        .action(ArgAction::Set);
+    if p.is_switch() {
+        arg.num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL")
+            .hide_possible_values(true)
+    } else {
+        // Values are attached by `attach_values`, so that they may begin with a minus.
+        arg.value_name(p.value).allow_hyphen_values(false)
+    }
+}
+
+/// Rewrites `--name value ...` to `--name=value ...` for tclean's parameters, so that values may begin
+/// with a minus (`--start -17.26km/s`), lists may be separated by spaces (`--imsize 256 256`), and
+/// switches may be followed by a word (`--pbcor False`).
+pub fn attach_values(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut rest = arguments.into_iter().peekable();
+    let mut attached = Vec::new();
+    while let Some(argument) = rest.next() {
+        let name = argument.to_str().and_then(|a| a.strip_prefix("--"));
+        let Some(parameter) = name.and_then(|name| PARAMETERS.iter().find(|p| p.name == name))
+        else {
+            attached.push(argument);
+            continue;
+        };
+        let most = match (parameter.is_switch(), parameter.is_list()) {
+            (false, true) => usize::MAX,
+            _ => 1,
+        };
+        let mut words: Vec<String> = Vec::new();
+        while words.len() < most {
+            let fits = |word: &OsString| {
+                word.to_str().is_some_and(|word| match parameter.is_switch() {
+                    true => matches!(word, "true" | "false" | "True" | "False"),
+                    false => !is_flag(word),
+                })
+            };
+            let Some(word) = rest.next_if(fits) else { break };
+            words.push(word.into_string().unwrap_or_default());
+        }
+        attached.push(match words.is_empty() {
+            true => argument,
+            false => format!("--{}={}", parameter.name, words.join(" ")).into(),
+        });
+    }
+    attached
+}
+
+/// Whether a word is a flag and not a value: `-1`, `-.5` and `-17.26km/s` are values.
+fn is_flag(word: &str) -> bool {
+    word.strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attached(line: &str) -> String {
+        let words = attach_values(line.split(' ').map(OsString::from));
+        words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn values_may_begin_with_a_minus_and_lists_with_spaces() {
+        assert_eq!(
+            attached("image --start -17.26km/s --imsize 256 200 --pbcor --robust -0.5 -q"),
+            "image|--start=-17.26km/s|--imsize=256 200|--pbcor|--robust=-0.5|-q"
+        );
+        assert_eq!(
+            attached("image --pbcor False --mask --restoringbeam 2arcsec 1arcsec -30deg --niter=5"),
+            "image|--pbcor=False|--mask|--restoringbeam=2arcsec 1arcsec -30deg|--niter=5"
+        );
+        assert_eq!(attached("image --nosuch -3"), "image|--nosuch|-3");
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,73 @@
+//! `cubeclean image`.
+
+use std::{fs, path::Path};
+
+use super::{args::ImageArgs, say, watch::Watcher};
+use crate::{
+    config::{Config, Parameters},
+    error::{Error, Result},
+    report::Summary,
+};
+
+/// Runs `cubeclean image`.
+pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
+    let mut parameters = match &args.config {
+        Some(file) => {
+            let text = fs::read_to_string(file).map_err(|e| Error::io("read", file, e))?;
+            Parameters::from_yaml(&text, file)?
+        }
+        None => Parameters::default(),
+    };
+    parameters.overlay(&args.parameters);
+    let config = Config::new(&parameters)?;
+    if args.dry_run {
+        say(&config.command);
+        return Ok(());
+    }
+    let summary = image(&config, watcher)?;
+    if watcher.talkative {
+        say(&summary.table());
+        for product in &summary.products {
+            say(&format!("  {}", product.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Images with the threads asked for, and writes the summary.
+pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
+    for (name, why) in &config.no_effect {
+        tracing::warn!("{name} has no effect: {why}");
+    }
+    if let Some(path) = &config.summary {
+        check_summary(path, config.overwrite)?;
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(config.threads.unwrap_or(0))
+        .thread_name(|i| format!("cubeclean-{i}"))
+        .build()
+        .map_err(|e| Error::Resources {
+            resource: "threads".into(),
+            needed: config.threads.map_or("one per core".into(), |n| n.to_string()),
+            available: e.to_string(),
+            remedy: "give fewer with --threads".into(),
+        })?;
+    let summary = pool.install(|| crate::run::image(config, watcher))?;
+    if let Some(path) = &config.summary {
+        let text = format!("{:#}\n", summary.to_json());
+        fs::write(path, text).map_err(|e| Error::io("write", path, e))?;
+    }
+    Ok(summary)
+}
+
+/// Finds out before hours of work, and not after, that the summary cannot be written.
+fn check_summary(path: &Path, overwrite: bool) -> Result<()> {
+    if path.exists() && !overwrite {
+        let remedy = "give another --summary, or --overwrite".to_owned();
+        return Err(Error::Exists { path: path.to_owned(), remedy });
+    }
+    match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        Some(dir) => fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e)),
+        None => Ok(()),
+    }
+}
