@@ -8,6 +8,9 @@
 
 pub mod cpu;
 pub mod gpu;
+mod operators;
+
+pub use operators::{Batch, StageTimes};
 
 use num_complex::Complex32;
 

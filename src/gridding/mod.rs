@@ -4,11 +4,13 @@
 mod bins;
 mod kernel;
 mod plan;
+mod samples;
 mod uv_grid;
 mod wterm;
 
 pub use bins::{Bins, Cell};
 pub use kernel::{Kernel, MAX_SUPPORT};
 pub use plan::{OperatorOptions, OperatorPlan, Pointing, Precision, WTermMode};
+pub use samples::SortedLayer;
 pub use uv_grid::{UvGrid, good_size};
 pub use wterm::{Pass, Term, WTerm, n_minus_1};

@@ -39,18 +39,15 @@ pub struct UvGrid {
 impl UvGrid {
     /// The grid of `image` padded by `padding`, for samples up to `max_u` wavelengths.
     pub(super) fn new(image: &ImageGrid, kernel: &Kernel, padding: f64, max_u: f64) -> Self {
-        let padded = |n: usize| {
-            // A footprint must fit in, and a wrapped one must not meet itself.
-            let least = (n as f64 * padding).ceil() as usize;
-            good_size(least.max(2 * kernel.support()))
-        };
+        let reach = kernel.support().div_ceil(2);
+        // Half a tile must hold half a footprint and the drift over a group of channels.
+        let tile = (2 * (reach + 1 + MIN_DRIFT)).next_multiple_of(8);
+        // Two tiles at least, so that a halo never wraps onto itself.
+        let padded = |n: usize| good_size(((n as f64 * padding).ceil() as usize).max(2 * tile));
         let (nu, nv) = (padded(image.nx), padded(image.ny));
         let (scale_u, scale_v) = (nu as f64 * image.cell_x, nv as f64 * image.cell_y);
         let last_cell = ((max_u * scale_u).floor() as usize).min(nu / 2);
-        let reach = kernel.support().div_ceil(2);
         let columns = (last_cell + reach + 2).min(nu / 2 + 1);
-        // Half a tile must hold half a footprint and the drift over a group of channels.
-        let tile = (2 * (reach + 1 + MIN_DRIFT)).next_multiple_of(8);
         Self {
             nu,
             nv,

@@ -1,6 +1,8 @@
 //! What tests share: MeasurementSets unpacked from `assets/`, and CASA's products ("goldens").
 #![allow(dead_code)] // each test binary uses a part of it
 
+pub mod dft;
+
 use std::{
     collections::HashMap,
     fs::File,

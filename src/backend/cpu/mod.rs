@@ -3,10 +3,21 @@
 //! Work runs in the rayon pool of the caller (`ThreadPool::install`); results do not depend on its
 //! number of threads.
 
+mod correct;
+mod degrid;
+mod fft;
+mod grid;
+mod grids;
 mod hogbom;
+mod operators;
 mod planes;
+mod real;
+mod samples;
+mod taps;
 
+pub use grids::CpuGrids;
 pub use planes::CpuPlanes;
+pub use samples::CpuSamples;
 
 /// The backend that computes on CPU cores.
 #[derive(Clone, Copy, Debug, Default)]

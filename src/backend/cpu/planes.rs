@@ -67,7 +67,7 @@ impl CpuPlanes {
 }
 
 /// The error for a plane that is not there, or asked for twice in one call.
-fn bad_index(index: usize, count: usize) -> Error {
+pub(super) fn bad_index(index: usize, count: usize) -> Error {
     Error::Device {
         device: "cpu".into(),
         problem: format!("plane {index} of a stack of {count} is missing or given twice"),

@@ -1,0 +1,107 @@
+//! Stage `degrid`: half uv grids to predicted visibilities, the transposed of `grid`.
+
+use num_complex::{Complex, Complex32};
+use rayon::prelude::*;
+
+use super::{
+    grids::GridStack,
+    real::{Real, zero},
+    samples::{CpuSamples, LayerSamples},
+    taps::{Taps, with_support},
+};
+use crate::gridding::{OperatorPlan, SortedLayer, Term};
+
+/// Samples that one task predicts.
+const SAMPLES: usize = 2048;
+
+/// Adds this pass's part of the grids to the predicted visibilities of `channels` (of the batch;
+/// `stack.channels[i]` belongs to `channels[i]`).
+pub(super) fn degrid<T: Real>(
+    plan: &OperatorPlan,
+    pass: usize,
+    stack: &GridStack<T>,
+    channels: &[usize],
+    samples: &mut CpuSamples,
+) {
+    with_support!(
+        plan.kernel.support(),
+        degrid_channels::<T>(plan, pass, stack, channels, samples)
+    );
+}
+
+fn degrid_channels<T: Real, const W: usize>(
+    plan: &OperatorPlan,
+    pass: usize,
+    stack: &GridStack<T>,
+    channels: &[usize],
+    samples: &mut CpuSamples,
+) {
+    let taps = Taps::<T, W>::new(&plan.kernel);
+    let grid_of = |channel: usize| channels.iter().position(|&c| c == channel);
+    samples.channels.par_iter_mut().enumerate().for_each(|(channel, layers)| {
+        let Some(index) = grid_of(channel) else { return };
+        let uv = &stack.channels[index].uv;
+        for LayerSamples { sorted, predicted } in layers {
+            predicted.par_chunks_mut(SAMPLES).enumerate().for_each(|(chunk, predicted)| {
+                degrid_chunk(plan, pass, &taps, uv, sorted, chunk * SAMPLES, predicted);
+            });
+        }
+    });
+}
+
+/// Predicts the samples from sorted position `start` on.
+fn degrid_chunk<T: Real, const W: usize>(
+    plan: &OperatorPlan,
+    pass: usize,
+    taps: &Taps<T, W>,
+    uv: &[Complex<T>],
+    sorted: &SortedLayer,
+    start: usize,
+    predicted: &mut [Complex32],
+) {
+    let grid = &plan.grid;
+    let (nv, bins) = (grid.nv, &*sorted.bins);
+    let flat = plan.passes[pass].term == Term::Flat;
+    for (i, predicted) in (start..).zip(predicted) {
+        if sorted.weight[i] == 0.0 {
+            continue;
+        }
+        let [u, v, w] = bins.uvw_m[i];
+        let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
+        let factor = if flat { Complex::new(1.0, 0.0) } else { plan.factor(pass, w * scale) };
+        if factor.re == 0.0 && factor.im == 0.0 {
+            continue;
+        }
+        let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
+        let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
+        let column = (first_u + grid.halo() as isize) as usize;
+        let row = first_v + (nv / 2) as isize;
+        let columns = uv[column * nv..(column + W) * nv].chunks_exact(nv);
+        let mut sums = [zero::<T>(); W];
+        if row >= 0 && row as usize + W <= nv {
+            let row = row as usize;
+            for (column, &tap) in columns.zip(&taps_u) {
+                let cells: &[Complex<T>; W] = (&column[row..row + W]).try_into().expect("W cells");
+                for (sum, cell) in sums.iter_mut().zip(cells) {
+                    sum.re += cell.re * tap;
+                    sum.im += cell.im * tap;
+                }
+            }
+        } else {
+            for (column, &tap) in columns.zip(&taps_u) {
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    let cell = column[(row + n as isize).rem_euclid(nv as isize) as usize];
+                    sum.re += cell.re * tap;
+                    sum.im += cell.im * tap;
+                }
+            }
+        }
+        let mut value = zero::<T>();
+        for (sum, &tap) in sums.iter().zip(&taps_v) {
+            value.re += sum.re * tap;
+            value.im += sum.im * tap;
+        }
+        let value = Complex::new(value.re.f64(), value.im.f64()) * factor.conj();
+        *predicted += Complex32::new(value.re as f32, value.im as f32);
+    }
+}

@@ -1,0 +1,144 @@
+//! Stage `grid`: samples to half uv grids.
+//!
+//! A task owns the columns of one strip of tiles and half a tile to either side. Even strips run
+//! first, then odd ones, so that no two tasks of a phase share a column and every cell sums its
+//! samples in an order that depends on the plan alone.
+
+use num_complex::Complex;
+use rayon::prelude::*;
+
+use super::{
+    grids::GridStack,
+    real::{Real, zero},
+    samples::LayerSamples,
+    taps::{Taps, with_support},
+};
+use crate::{
+    backend::Source,
+    gridding::{OperatorPlan, Term, UvGrid},
+};
+
+/// One strip of one channel.
+struct Strip<'a, T> {
+    layers: &'a [LayerSamples],
+    /// Index of the strip along u; `None` for columns to be zeroed only.
+    tile_u: Option<usize>,
+    /// Columns from half a tile before the strip to half a tile after it.
+    columns: &'a mut [Complex<T>],
+}
+
+/// Fills `stack.channels[i]` from the layers `channels[i]`.
+pub(super) fn grid<T: Real>(
+    plan: &OperatorPlan,
+    pass: usize,
+    source: Source,
+    channels: &[&[LayerSamples]],
+    stack: &mut GridStack<T>,
+) {
+    with_support!(plan.kernel.support(), grid_channels::<T>(plan, pass, source, channels, stack));
+}
+
+fn grid_channels<T: Real, const W: usize>(
+    plan: &OperatorPlan,
+    pass: usize,
+    source: Source,
+    channels: &[&[LayerSamples]],
+    stack: &mut GridStack<T>,
+) {
+    let taps = Taps::<T, W>::new(&plan.kernel);
+    for phase in 0..2 {
+        let strips: Vec<Strip<'_, T>> = channels
+            .iter()
+            .zip(&mut stack.channels)
+            .flat_map(|(layers, grid)| strips(&plan.grid, phase, layers, &mut grid.uv))
+            .collect();
+        strips.into_par_iter().with_max_len(1).for_each(|strip| {
+            if phase == 0 {
+                strip.columns.fill(zero());
+            }
+            if let Some(tile_u) = strip.tile_u {
+                for layer in strip.layers {
+                    grid_strip(plan, pass, source, &taps, layer, tile_u, strip.columns);
+                }
+            }
+        });
+    }
+}
+
+/// The strips of one phase.
+fn strips<'a, T>(
+    grid: &UvGrid,
+    phase: usize,
+    layers: &'a [LayerSamples],
+    uv: &'a mut [Complex<T>],
+) -> impl Iterator<Item = Strip<'a, T>> {
+    let tiles_u = grid.tiles_u;
+    uv[phase * grid.tile * grid.nv..].chunks_mut(2 * grid.tile * grid.nv).enumerate().map(
+        move |(i, columns)| {
+            let tile_u = 2 * i + phase;
+            Strip { layers, tile_u: (tile_u < tiles_u).then_some(tile_u), columns }
+        },
+    )
+}
+
+/// Adds the samples of one strip of one layer to the strip's columns.
+fn grid_strip<T: Real, const W: usize>(
+    plan: &OperatorPlan,
+    pass: usize,
+    source: Source,
+    taps: &Taps<T, W>,
+    layer: &LayerSamples,
+    tile_u: usize,
+    columns: &mut [Complex<T>],
+) {
+    let LayerSamples { sorted, predicted } = layer;
+    let grid = &plan.grid;
+    let (nv, bins) = (grid.nv, &*sorted.bins);
+    let first_column = (tile_u * grid.tile) as isize - grid.halo() as isize;
+    let flat = plan.passes[pass].term == Term::Flat;
+    for i in bins.strip(grid, tile_u) {
+        let weight = sorted.weight[i];
+        if weight == 0.0 {
+            continue;
+        }
+        let [u, v, w] = bins.uvw_m[i];
+        let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
+        let value = match source {
+            Source::Weights => Complex::new(1.0, 0.0),
+            Source::Data => sorted.vis[i],
+            Source::Residual => sorted.vis[i] - predicted[i],
+        };
+        let value = Complex::new(f64::from(value.re), f64::from(value.im)) * f64::from(weight);
+        let value = if flat { value } else { value * plan.factor(pass, w * scale) };
+        if value.re == 0.0 && value.im == 0.0 {
+            continue;
+        }
+        let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
+        let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
+        let (re, im) = (T::of(value.re), T::of(value.im));
+        let footprint: [Complex<T>; W] =
+            std::array::from_fn(|n| Complex::new(re * taps_v[n], im * taps_v[n]));
+        let column = (first_u - first_column) as usize;
+        let row = first_v + (nv / 2) as isize;
+        let columns = columns[column * nv..(column + W) * nv].chunks_exact_mut(nv);
+        if row >= 0 && row as usize + W <= nv {
+            let row = row as usize;
+            for (column, &tap) in columns.zip(&taps_u) {
+                let cells: &mut [Complex<T>; W] =
+                    (&mut column[row..row + W]).try_into().expect("W cells");
+                for (cell, value) in cells.iter_mut().zip(&footprint) {
+                    cell.re += value.re * tap;
+                    cell.im += value.im * tap;
+                }
+            }
+        } else {
+            for (column, &tap) in columns.zip(&taps_u) {
+                for (n, value) in footprint.iter().enumerate() {
+                    let cell = &mut column[(row + n as isize).rem_euclid(nv as isize) as usize];
+                    cell.re += value.re * tap;
+                    cell.im += value.im * tap;
+                }
+            }
+        }
+    }
+}

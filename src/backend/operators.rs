@@ -1,0 +1,254 @@
+//! The operators of a batch of channels, composed of a backend's stages: PSF, residual, prediction.
+//!
+//! With A the measurement equation and W the imaging weights: `psf = A*W1/Σw`,
+//! `residual = A*W(d − A·model)/Σw`. Normalisation stands outside the adjoint.
+
+use std::time::{Duration, Instant};
+
+use super::{Gridder, HogbomControl, HogbomResult, Minor, Source};
+use crate::{error::Result, gridding::OperatorPlan, ms::VisBlock};
+
+/// Wall time spent in each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Samples to uv grids.
+    pub grid: Duration,
+    /// Transforms, both directions.
+    pub fft: Duration,
+    /// Kernel correction and w screens, both directions.
+    pub correct: Duration,
+    /// Division by the sum of weights.
+    pub normalise: Duration,
+    /// uv grids to predicted visibilities.
+    pub degrid: Duration,
+    /// Minor cycles.
+    pub minor: Duration,
+}
+
+impl StageTimes {
+    /// Stages' names with their times, in the order of the flow.
+    pub fn stages(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("grid", self.grid),
+            ("fft", self.fft),
+            ("correct", self.correct),
+            ("normalise", self.normalise),
+            ("degrid", self.degrid),
+            ("minor", self.minor),
+        ]
+    }
+
+    /// Adds another's times.
+    pub fn add(&mut self, other: &StageTimes) {
+        self.grid += other.grid;
+        self.fft += other.fft;
+        self.correct += other.correct;
+        self.normalise += other.normalise;
+        self.degrid += other.degrid;
+        self.minor += other.minor;
+    }
+}
+
+/// Runs a stage and adds its time.
+fn timed<T>(time: &mut Duration, stage: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = stage();
+    *time += start.elapsed();
+    result
+}
+
+/// A batch of image channels in a backend's memory, from its visibilities to its residual.
+///
+/// Channels are named by their position in the batch.
+pub struct Batch<'a, B: Gridder> {
+    backend: &'a B,
+    plan: &'a OperatorPlan,
+    samples: B::Samples,
+    grids: B::Grids,
+    /// Channels that there are grids for; more are worked on in turns.
+    grid_count: usize,
+    sumwt: Vec<f64>,
+    has_model: Vec<bool>,
+    /// Point spread functions, peak 1.
+    pub psf: B::Planes,
+    /// Residual images, Jy/beam.
+    pub residual: B::Planes,
+    /// Model images, Jy/pixel.
+    model: B::Planes,
+    /// Time spent so far.
+    pub times: StageTimes,
+}
+
+impl<'a, B: Gridder> Batch<'a, B> {
+    /// Takes a block (weights: imaging weights) to the backend. At most `grid_count` channels are
+    /// transformed at a time; images do not depend on it.
+    pub fn new(
+        backend: &'a B,
+        plan: &'a OperatorPlan,
+        block: &VisBlock,
+        grid_count: usize,
+    ) -> Result<Self> {
+        let n = block.channels.len();
+        let grid_count = grid_count.clamp(1, n.max(1));
+        let planes = || backend.zeros(n, plan.image.ny, plan.image.nx);
+        let samples = backend.samples(plan, block)?;
+        Ok(Self {
+            backend,
+            plan,
+            sumwt: backend.sumwt(&samples),
+            samples,
+            grids: backend.grids(plan, grid_count)?,
+            grid_count,
+            has_model: vec![false; n],
+            psf: planes()?,
+            residual: planes()?,
+            model: planes()?,
+            times: StageTimes::default(),
+        })
+    }
+
+    /// Bytes of a batch's memory: `channels` with `layers` samples a row each, `grid_count` grids.
+    pub fn bytes(
+        backend: &B,
+        plan: &OperatorPlan,
+        channels: usize,
+        layers: usize,
+        grid_count: usize,
+    ) -> usize {
+        let planes = 3 * 4 * plan.image.npix();
+        channels * (planes + layers * backend.sample_bytes(plan))
+            + grid_count.min(channels) * backend.grid_bytes(plan)
+    }
+
+    /// Number of channels.
+    pub fn len(&self) -> usize {
+        self.sumwt.len()
+    }
+
+    /// Whether the batch has no channel.
+    pub fn is_empty(&self) -> bool {
+        self.sumwt.is_empty()
+    }
+
+    /// Sum of imaging weights of each channel; 0 for a channel without data, whose planes are zero.
+    pub fn sumwt(&self) -> &[f64] {
+        &self.sumwt
+    }
+
+    /// Model images, Jy/pixel.
+    pub fn model(&self) -> &B::Planes {
+        &self.model
+    }
+
+    /// Sets the model of one channel, `ny·nx` values in Jy/pixel.
+    pub fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.backend.put(&mut self.model, channel, values)?;
+        self.has_model[channel] = values.iter().any(|&v| v != 0.0);
+        Ok(())
+    }
+
+    /// Makes the PSFs of all channels.
+    pub fn make_psf(&mut self) -> Result<()> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        for channels in all.chunks(self.grid_count) {
+            self.backend.clear(&mut self.psf, channels)?;
+            adjoint(
+                (self.backend, self.plan),
+                (&self.samples, Source::Weights, channels),
+                (&mut self.grids, &mut self.psf),
+                &mut self.times,
+            )?;
+            normalise(
+                (self.backend, &self.sumwt),
+                channels,
+                &mut self.psf,
+                &mut self.times.normalise,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Makes the residuals of `channels`: predicts from the model where there is one, and images
+    /// data − prediction. Without a model this is the dirty image.
+    pub fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
+        self.predict(channels)?;
+        for channels in channels.chunks(self.grid_count) {
+            self.backend.clear(&mut self.residual, channels)?;
+            adjoint(
+                (self.backend, self.plan),
+                (&self.samples, Source::Residual, channels),
+                (&mut self.grids, &mut self.residual),
+                &mut self.times,
+            )?;
+            normalise(
+                (self.backend, &self.sumwt),
+                channels,
+                &mut self.residual,
+                &mut self.times.normalise,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Predicts the visibilities of `channels` from their models: `A·model`.
+    pub fn predict(&mut self, channels: &[usize]) -> Result<()> {
+        let Self { backend, plan, samples, grids, model, times, .. } = self;
+        backend.clear_predicted(samples, channels)?;
+        let with_model: Vec<usize> =
+            channels.iter().copied().filter(|&c| self.has_model[c]).collect();
+        for channels in with_model.chunks(self.grid_count) {
+            for pass in 0..plan.passes.len() {
+                timed(&mut times.correct, || {
+                    backend.correct_forward(plan, pass, model, channels, grids)
+                })?;
+                timed(&mut times.fft, || backend.fft_forward(plan, grids, channels.len()))?;
+                timed(&mut times.degrid, || backend.degrid(plan, pass, grids, channels, samples))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Predicted visibilities of a channel, `[layer][row]` as in its block.
+    pub fn predicted(&self, channel: usize) -> Result<Vec<Vec<num_complex::Complex32>>> {
+        self.backend.predicted(&self.samples, channel)
+    }
+}
+
+impl<B: Gridder + Minor> Batch<'_, B> {
+    /// Runs the minor cycle of the channels in `controls`; their models gain the components.
+    pub fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
+        let Self { backend, residual, psf, model, times, .. } = self;
+        let results = timed(&mut times.minor, || backend.hogbom(residual, psf, model, controls))?;
+        for (control, result) in controls.iter().zip(&results) {
+            self.has_model[control.channel] |= !result.components.is_empty();
+        }
+        Ok(results)
+    }
+}
+
+/// `planes[channels] += A*W(source)`, not normalised.
+fn adjoint<B: Gridder>(
+    (backend, plan): (&B, &OperatorPlan),
+    (samples, source, channels): (&B::Samples, Source, &[usize]),
+    (grids, planes): (&mut B::Grids, &mut B::Planes),
+    times: &mut StageTimes,
+) -> Result<()> {
+    for pass in 0..plan.passes.len() {
+        timed(&mut times.grid, || backend.grid(plan, pass, samples, source, channels, grids))?;
+        timed(&mut times.fft, || backend.fft_adjoint(plan, grids, channels.len()))?;
+        timed(&mut times.correct, || backend.correct_adjoint(plan, pass, grids, channels, planes))?;
+    }
+    Ok(())
+}
+
+/// Divides by the sum of weights; channels without data stay zero.
+fn normalise<B: Gridder>(
+    (backend, sumwt): (&B, &[f64]),
+    channels: &[usize],
+    planes: &mut B::Planes,
+    time: &mut Duration,
+) -> Result<()> {
+    let factor = |&c: &usize| if sumwt[c] > 0.0 { (1.0 / sumwt[c]) as f32 } else { 0.0 };
+    let factors: Vec<f32> = channels.iter().map(factor).collect();
+    timed(time, || backend.normalise(planes, channels, &factors))
+}

@@ -1,0 +1,407 @@
+//! The operators of a backend against exact Fourier sums, their adjointness, and the independence of
+//! their bits from threads and batches.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::dft;
+use cubeclean::{
+    backend::{Batch, Gridder, PlaneStore, cpu::CpuBackend},
+    geometry::{Direction, DirectionFrame, ImageGrid},
+    gridding::{OperatorOptions, OperatorPlan, Pointing, Term, WTermMode},
+    ms::{Layer, Rows, Slot, VisBlock},
+};
+use num_complex::{Complex32, Complex64};
+
+/// A reproducible sequence of uniform numbers in [0, 1) (Knuth's MMIX generator).
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in [−1, 1).
+    fn signed(&mut self) -> f64 {
+        2.0 * self.uniform() - 1.0
+    }
+}
+
+/// What a synthetic observation looks like.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    name: &'static str,
+    nx: usize,
+    ny: usize,
+    /// Pixel size, rad.
+    cell: f64,
+    /// Longest |w| relative to the longest |u|.
+    w_over_u: f64,
+    rows: usize,
+    slots: usize,
+    channels: usize,
+    layers: usize,
+    /// Frequency step between layers, relative.
+    step: f64,
+}
+
+const CASES: [Case; 8] = {
+    let base = Case {
+        name: "",
+        nx: 96,
+        ny: 96,
+        cell: 5e-7,
+        w_over_u: 0.8,
+        rows: 1500,
+        slots: 3,
+        channels: 2,
+        layers: 1,
+        step: 1e-4,
+    };
+    [
+        Case { name: "small w", ..base },
+        Case { name: "w 2 rad, 4 layers", cell: 2e-4, layers: 4, ..base },
+        Case { name: "w 50 rad", cell: 2e-3, w_over_u: 2.0, rows: 800, ..base },
+        Case { name: "odd 101x77", nx: 101, ny: 77, cell: 1e-4, ..base },
+        Case { name: "tiny 9x14", nx: 9, ny: 14, cell: 1e-3, rows: 400, ..base },
+        Case { name: "one row of pixels", nx: 130, ny: 1, cell: 1e-5, ..base },
+        Case { name: "wide band", cell: 1e-5, channels: 5, step: 0.08, ..base },
+        Case { name: "three samples", nx: 150, ny: 110, cell: 1e-5, rows: 3, slots: 1, ..base },
+    ]
+};
+
+/// The band's lowest frequency.
+const FREQ_HZ: f64 = 1.5e9;
+
+impl Case {
+    fn image(&self) -> ImageGrid {
+        ImageGrid {
+            nx: self.nx,
+            ny: self.ny,
+            cell_x: self.cell,
+            cell_y: 1.1 * self.cell,
+            phase_center: Direction { ra: 1.0, dec: 0.5, frame: DirectionFrame::J2000 },
+        }
+    }
+
+    /// Lowest and highest frequency of any sample.
+    fn freq_range(&self) -> (f64, f64) {
+        let steps = (self.channels * self.layers) as f64;
+        (FREQ_HZ, FREQ_HZ * (1.0 + self.step * steps))
+    }
+
+    /// Observed frequency of a layer's slot: layers a step apart, slots shifted by up to a part of it.
+    fn freq(&self, layer: usize, slot: usize) -> f64 {
+        FREQ_HZ * (1.0 + self.step * (layer as f64 + 0.3 * slot as f64 / self.slots as f64))
+    }
+
+    fn rows(&self) -> Arc<Rows> {
+        let mut random = Random(7);
+        // The longest baselines reach 0.47 cycles per pixel at the highest frequency.
+        let longest = 0.47 / (1.1 * self.cell) * cubeclean::SPEED_OF_LIGHT / self.freq_range().1;
+        let mut rows = Rows::default();
+        for row in 0..self.rows {
+            // Denser towards the centre, as arrays are.
+            let radius = longest * random.uniform();
+            let (sin, cos) = (std::f64::consts::TAU * random.uniform()).sin_cos();
+            rows.uvw_m.push([
+                radius * cos,
+                radius * sin,
+                self.w_over_u * longest * random.signed(),
+            ]);
+            rows.slot.push((row * self.slots / self.rows) as u32);
+        }
+        rows.slots =
+            (0..self.slots).map(|i| Slot { time: 60.0 * i as f64, spw: 0, field: 0 }).collect();
+        Arc::new(rows)
+    }
+
+    /// Visibilities of a few points, the brightest in a corner, with noise and flags.
+    fn block(&self, wterm: bool) -> VisBlock {
+        let (image, rows) = (self.image(), self.rows());
+        let mut random = Random(11);
+        let mut sky = vec![0f32; image.npix()];
+        sky[0] = 1.0;
+        sky[image.npix() - 1] = 0.5;
+        for _ in 0..6 {
+            sky[(random.uniform() * image.npix() as f64) as usize] += 0.3;
+        }
+        let mut block =
+            VisBlock { rows: Arc::clone(&rows), channels: 3..3 + self.channels, layers: vec![] };
+        for index in 0..self.channels * self.layers {
+            let n = rows.uvw_m.len();
+            let weight = |r: &mut Random| {
+                if r.uniform() < 0.05 { 0.0 } else { (0.2 + r.uniform()) as f32 }
+            };
+            let mut layer = Layer {
+                channel: 3 + index / self.layers,
+                freq_hz: (0..self.slots).map(|slot| self.freq(index, slot)).collect(),
+                vis: vec![Complex32::new(0.0, 0.0); n],
+                weight: (0..n).map(|_| weight(&mut random)).collect(),
+            };
+            // One slot of one layer without samples.
+            if index == 1 && self.slots > 1 {
+                layer.freq_hz[1] = f64::NAN;
+                let of_slot = rows.slot.iter().map(|&s| s == 1);
+                layer.weight.iter_mut().zip(of_slot).for_each(|(w, no)| *w *= f32::from(!no));
+            }
+            let single = VisBlock { layers: vec![layer.clone()], ..block.clone() };
+            let exact = dft::predict(&image, &sky, &dft::samples(&single, layer.channel), wterm);
+            let good = (0..n).filter(|&row| layer.weight[row] > 0.0);
+            for (row, v) in good.zip(exact) {
+                let noise = Complex64::new(random.signed(), random.signed()) * 0.1;
+                let v = v + noise;
+                layer.vis[row] = Complex32::new(v.re as f32, v.im as f32);
+            }
+            block.layers.push(layer);
+        }
+        block
+    }
+
+    fn plan(&self, accuracy: f64, wterm: WTermMode) -> OperatorPlan {
+        let image = self.image();
+        let pointing = Pointing { direction: image.phase_center };
+        let options = OperatorOptions { accuracy, wterm };
+        OperatorPlan::new(&image, &self.rows(), self.freq_range(), &[pointing], options).unwrap()
+    }
+
+    /// A model with flux in many pixels, corners included.
+    fn model(&self) -> Vec<f32> {
+        let mut random = Random(23);
+        let value = |i: usize, r: &mut Random| {
+            if i.is_multiple_of(13) { r.signed() as f32 } else { 0.0 }
+        };
+        (0..self.nx * self.ny).map(|i| value(i, &mut random)).collect()
+    }
+}
+
+/// Largest |a − b| relative to the largest |b|.
+fn worst(a: impl Iterator<Item = f64>, b: &[f64]) -> f64 {
+    let peak = b.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
+    a.zip(b).fold(0.0, |max: f64, (a, b)| max.max((a - b).abs())) / peak
+}
+
+/// Errors of PSF, dirty image and prediction of one case, relative to the peak.
+fn errors<B: Gridder>(backend: &B, case: &Case, accuracy: f64, mode: WTermMode) -> [f64; 3] {
+    let wterm = mode == WTermMode::Exact;
+    let (image, block, plan) = (case.image(), case.block(true), case.plan(accuracy, mode));
+    let mut batch = Batch::new(backend, &plan, &block, 2).unwrap();
+    let all: Vec<usize> = (0..case.channels).collect();
+    let mut errors = [0.0f64; 3];
+
+    batch.make_psf().unwrap();
+    batch.make_residual(&all).unwrap();
+    let model = case.model();
+    for &channel in &all {
+        let samples = dft::samples(&block, 3 + channel);
+        let sumwt: f64 = samples.iter().map(|s| s.weight).sum();
+        assert!((batch.sumwt()[channel] / sumwt - 1.0).abs() < 1e-12);
+        let planes = [
+            (&batch.psf, dft::psf(&image, &samples, wterm)),
+            (&batch.residual, dft::dirty(&image, &samples, wterm)),
+        ];
+        for (error, (planes, exact)) in errors.iter_mut().zip(planes) {
+            let made = backend.get(planes, channel).unwrap();
+            *error = error.max(worst(made.iter().map(|&x| x.into()), &exact));
+        }
+        let centre = image.nx / 2 + image.nx * (image.ny / 2);
+        let peak = backend.get(&batch.psf, channel).unwrap()[centre];
+        assert!((f64::from(peak) - 1.0).abs() < accuracy, "PSF peak {peak}");
+        batch.set_model(channel, &model).unwrap();
+    }
+
+    batch.predict(&all).unwrap();
+    for &channel in &all {
+        let samples = dft::samples(&block, 3 + channel);
+        let exact = dft::predict(&image, &model, &samples, wterm);
+        let predicted = batch.predicted(channel).unwrap();
+        let weights = block.layers_of(3 + channel).map(|l| &l.weight);
+        let made = predicted.iter().zip(weights).flat_map(|(p, weights)| {
+            p.iter().zip(weights).filter(|(_, w)| **w > 0.0).map(|(p, _)| p)
+        });
+        let peak = exact.iter().fold(0.0, |max: f64, v| max.max(v.norm()));
+        for (made, exact) in made.zip(&exact) {
+            let made = Complex64::new(made.re.into(), made.im.into());
+            errors[2] = errors[2].max((made - exact).norm() / peak);
+        }
+    }
+    errors
+}
+
+fn mode_of(plan: &OperatorPlan) -> String {
+    let name = match plan.passes[0].term {
+        Term::Flat => "flat",
+        Term::Chebyshev { .. } => "expansion",
+        _ => "stacking",
+    };
+    format!(
+        "{name} {:>3}, {}x{}, W {}, {:?}",
+        plan.passes.len(),
+        plan.grid.nu,
+        plan.grid.nv,
+        plan.kernel.support(),
+        plan.precision
+    )
+}
+
+#[test]
+fn images_and_predictions_equal_exact_sums_to_the_accuracy_asked_for() {
+    println!("{:18} {:7} {:>9} {:>9} {:>9}", "case", "asked", "psf", "dirty", "predict");
+    let mut failed = false;
+    for case in &CASES {
+        for accuracy in [1e-3, 1e-5, 1e-6] {
+            for mode in [WTermMode::Exact, WTermMode::None] {
+                let e = errors(&CpuBackend, case, accuracy, mode);
+                let plan = case.plan(accuracy, mode);
+                println!(
+                    "{:18} {accuracy:7.0e} {:9.1e} {:9.1e} {:9.1e}  {}",
+                    case.name,
+                    e[0],
+                    e[1],
+                    e[2],
+                    mode_of(&plan)
+                );
+                failed |= e.iter().any(|&e| e.is_nan() || e > accuracy);
+            }
+        }
+    }
+    assert!(!failed, "see the table");
+}
+
+/// ⟨A x, y⟩ = ⟨x, A* y⟩ with the weights as the diagonal metric: Re Σ w·conj(Ax)·y against Σ x·A*Wy.
+fn adjointness<B: Gridder>(backend: &B, case: &Case, accuracy: f64) -> f64 {
+    let (block, plan) = (case.block(true), case.plan(accuracy, WTermMode::Exact));
+    let mut batch = Batch::new(backend, &plan, &block, 1).unwrap();
+    batch.make_residual(&[0]).unwrap();
+    let dirty = backend.get(&batch.residual, 0).unwrap();
+    let model = case.model();
+    let image_side: f64 = batch.sumwt()[0]
+        * dirty.iter().zip(&model).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+
+    batch.set_model(0, &model).unwrap();
+    batch.predict(&[0]).unwrap();
+    let (mut uv_side, mut size) = (0.0, [0.0; 2]);
+    for (layer, predicted) in block.layers_of(3).zip(batch.predicted(0).unwrap()) {
+        for ((vis, p), &w) in layer.vis.iter().zip(predicted).zip(&layer.weight) {
+            let product = f64::from(vis.re) * f64::from(p.re) + f64::from(vis.im) * f64::from(p.im);
+            uv_side += f64::from(w) * product;
+            size[0] += f64::from(w * vis.norm_sqr());
+            size[1] += f64::from(w * p.norm_sqr());
+        }
+    }
+    (uv_side - image_side).abs() / (size[0] * size[1]).sqrt()
+}
+
+#[test]
+fn prediction_is_the_adjoint_of_imaging() {
+    for case in &CASES {
+        // Also at a loose accuracy: adjointness is a property of the code, not of the kernel.
+        for accuracy in [1e-3, 1e-5, 1e-6] {
+            let error = adjointness(&CpuBackend, case, accuracy);
+            println!("{:18} {accuracy:7.0e} {error:9.1e}", case.name);
+            assert!(error < 1e-6, "{case:?}: {error:e}");
+        }
+    }
+}
+
+/// PSF, dirty image and residual after a model of every channel, as bits.
+fn bits(case: &Case, block: &VisBlock, plan: &OperatorPlan, grids: usize) -> Vec<Vec<u32>> {
+    let mut batch = Batch::new(&CpuBackend, plan, block, grids).unwrap();
+    let all: Vec<usize> = (0..batch.len()).collect();
+    batch.make_psf().unwrap();
+    for &channel in &all {
+        batch.set_model(channel, &case.model()).unwrap();
+    }
+    batch.make_residual(&all).unwrap();
+    let plane = |planes, channel| CpuBackend.get(planes, channel).unwrap();
+    let both = |c: usize| plane(&batch.psf, c).into_iter().chain(plane(&batch.residual, c));
+    all.iter().map(|&c| both(c).map(f32::to_bits).collect()).collect()
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_nor_on_the_batch() {
+    let case = Case { channels: 6, layers: 2, ..CASES[1] };
+    let (block, plan) = (case.block(true), case.plan(1e-5, WTermMode::Exact));
+    let reference = bits(&case, &block, &plan, 6);
+    for threads in [1, 2, 4] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert!(pool.install(|| bits(&case, &block, &plan, 4)) == reference, "{threads} threads");
+    }
+    for channel in 0..6 {
+        let layers = block.layers_of(3 + channel).cloned().collect();
+        let channels = 3 + channel..4 + channel;
+        let single = VisBlock { rows: Arc::clone(&block.rows), channels, layers };
+        // A new plan of the same cube, as another process would make it.
+        let plan = case.plan(1e-5, WTermMode::Exact);
+        assert!(bits(&case, &single, &plan, 1)[0] == reference[channel], "channel {channel}");
+    }
+}
+
+#[test]
+fn channels_without_data_are_zero() {
+    let case = CASES[0];
+    let (mut block, plan) = (case.block(true), case.plan(1e-5, WTermMode::Exact));
+    block.layers[0].weight.fill(0.0); // a layer of flagged samples
+    block.layers.truncate(1); // no layer at all
+    let mut batch = Batch::new(&CpuBackend, &plan, &block, 2).unwrap();
+    batch.make_psf().unwrap();
+    batch.make_residual(&[0, 1]).unwrap();
+    assert_eq!(batch.sumwt(), [0.0, 0.0]);
+    for channel in 0..2 {
+        assert!(batch.psf.plane(channel).iter().all(|&x| x == 0.0));
+        assert!(batch.residual.plane(channel).iter().all(|&x| x == 0.0));
+    }
+}
+
+#[test]
+fn samples_that_the_cell_undersamples_are_left_out() {
+    // Cells twice too large: a part of the samples lies off the grid and must count nowhere.
+    let case = CASES[0];
+    let block = case.block(true);
+    let mut image = case.image();
+    image.cell_x *= 2.0;
+    image.cell_y *= 2.0;
+    let pointing = Pointing { direction: image.phase_center };
+    let plan = OperatorPlan::new(
+        &image,
+        &block.rows,
+        case.freq_range(),
+        &[pointing],
+        OperatorOptions::default(),
+    )
+    .unwrap();
+    assert!(plan.rows_off_grid > 100);
+    let mut batch = Batch::new(&CpuBackend, &plan, &block, 1).unwrap();
+    batch.make_residual(&[0]).unwrap();
+    let mut samples = dft::samples(&block, 3);
+    samples.retain(|s| (s.u * image.cell_x).abs() < 0.5 && (s.v * image.cell_y).abs() < 0.5);
+    let sumwt: f64 = samples.iter().map(|s| s.weight).sum();
+    assert!((batch.sumwt()[0] / sumwt - 1.0).abs() < 1e-12);
+    let exact = dft::dirty(&image, &samples, true);
+    let error = worst(batch.residual.plane(0).iter().map(|&x| x.into()), &exact);
+    assert!(error < 1e-5, "{error:e}");
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_with_its_value() {
+    let case = CASES[0];
+    let (image, rows) = (case.image(), case.rows());
+    let pointing = [Pointing { direction: image.phase_center }];
+    let plan = |range, accuracy| {
+        let options = OperatorOptions { accuracy, wterm: WTermMode::Exact };
+        OperatorPlan::new(&image, &rows, range, &pointing, options)
+    };
+    for accuracy in [0.0, 1e-9, 0.5, f64::NAN] {
+        let error = plan((1e9, 2e9), accuracy).unwrap_err().to_string();
+        assert!(error.starts_with("gridding-accuracy="), "{error}");
+    }
+    assert!(plan((2e9, 1e9), 1e-5).is_err());
+    assert!(plan((0.0, 1e9), 1e-5).is_err());
+    // A block observed outside the planned cube.
+    let plan = plan((1e9, 1.2e9), 1e-5).unwrap();
+    let error = Batch::new(&CpuBackend, &plan, &case.block(true), 1).err().unwrap().to_string();
+    assert!(error.contains("plan the operator for all observed frequencies"), "{error}");
+}
