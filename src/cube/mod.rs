@@ -254,3 +254,10 @@ impl HeaderBeams {
         Ok(if nchan == 1 { Self::One(filled[0]) } else { Self::PerChannel(filled) })
     }
 }
+
+/// The pixels that are not in a mask.
+fn complement(mask: &Mask) -> Mask {
+    let mut complement = mask.clone();
+    complement.invert();
+    complement
+}

@@ -150,10 +150,17 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Makes the names in a directory survive a power failure.
+#[cfg(unix)]
 pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     fs::File::open(directory)
         .and_then(|d| d.sync_all())
         .map_err(|e| Error::io("sync", directory, e))
+}
+
+/// Windows has no such call, and needs none.
+#[cfg(not(unix))]
+pub(super) fn sync_directory(_: &Path) -> Result<()> {
+    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
@@ -165,4 +172,25 @@ fn exchange_names(a: &Path, b: &Path) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn exchange_names(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes all bytes at a place of the file, whatever other threads write elsewhere in it.
+#[cfg(unix)]
+pub(super) fn write_all_at(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes all bytes at a place of the file, whatever other threads write elsewhere in it.
+#[cfg(windows)]
+pub(super) fn write_all_at(file: &fs::File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !bytes.is_empty() {
+        let written = file.seek_write(bytes, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
 }

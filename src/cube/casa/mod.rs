@@ -8,7 +8,6 @@ mod tiles;
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -19,8 +18,8 @@ use crate::{
 };
 
 use super::{
-    Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product,
-    staging::{Staging, sync_directory},
+    Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
+    staging::{Staging, sync_directory, write_all_at},
 };
 use aips::Record;
 use tables::{Element, TiledTable};
@@ -107,12 +106,20 @@ impl CubeWriter for CasaWriter {
         let layout = &self.layout;
         layout.shape.check_plane(stokes, channel, values, valid)?;
         let first = layout.plane(stokes, channel) * layout.rows();
-        let keep = valid.filter(|_| self.product.zero_where_invalid());
+        let invalid = valid.filter(|_| self.product.zero_where_invalid()).map(complement);
+        let mut zeros = invalid.as_ref().map(|m| m.runs().peekable());
         self.pixels.write_rows(first, layout.rows(), |row, out| {
-            layout.pack_pixels(row, values, keep, out);
+            layout.pack_pixels(row, values, out);
+            if let Some(zeros) = &mut zeros {
+                layout.clear_pixels(row, zeros, out);
+            }
         })?;
-        if let Some(mask) = &self.mask {
-            mask.write_rows(first, layout.rows(), |row, out| layout.pack_mask(row, valid, out))?;
+        if let Some(file) = &self.mask {
+            let all = Mask::new(layout.shape.nx, layout.shape.ny, valid.is_none());
+            let mut good = valid.unwrap_or(&all).runs().peekable();
+            file.write_rows(first, layout.rows(), |row, out| {
+                layout.pack_mask(row, &mut good, out)
+            })?;
         }
         Ok(())
     }
@@ -150,7 +157,7 @@ impl TileFile {
     }
 
     /// Writes `count` rows of tiles from `first` on. `pack(row, out)` fills the row's bytes, which
-    /// hold the row before it: the same bytes are padding in all of them.
+    /// are zero.
     fn write_rows(
         &self,
         first: usize,
@@ -162,8 +169,7 @@ impl TileFile {
             buffer.fill(0);
             pack(row, &mut buffer);
             let offset = (first + row) as u64 * self.row_bytes as u64;
-            self.file
-                .write_all_at(&buffer, offset)
+            write_all_at(&self.file, &buffer, offset)
                 .map_err(|e| Error::io("write", &self.path, e))?;
         }
         Ok(())

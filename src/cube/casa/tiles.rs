@@ -1,6 +1,8 @@
 //! How the planes of a cube lie in a file of tiles `[tx, ty, 1, 1]`.
 
-use crate::{cube::CubeShape, mask::Mask};
+use std::iter::Peekable;
+
+use crate::{cube::CubeShape, mask::Run};
 
 /// Largest edge of a tile: 128 × 128 floats are 64 KiB, which keeps both the reading of a plane and
 /// that of a spectrum to few and useful bytes.
@@ -52,44 +54,87 @@ impl TileLayout {
         stokes + self.shape.nstokes * channel
     }
 
-    /// Brings the pixels that tile row `row` covers into the order of the file, little-endian. Where
-    /// `keep` is false, 0 is stored.
-    pub(super) fn pack_pixels(
+    /// Brings the pixels that tile row `row` covers into the order of the file, little-endian.
+    pub(super) fn pack_pixels(&self, row: usize, values: &[f32], out: &mut [u8]) {
+        let nx = self.shape.nx;
+        let first = row * self.ty;
+        for y in first..(first + self.ty).min(self.shape.ny) {
+            for (column, part) in values[y * nx..(y + 1) * nx].chunks(self.tx).enumerate() {
+                let at = self.element(column, 0, y - first) * 4;
+                for (slot, value) in out[at..at + 4 * part.len()].chunks_exact_mut(4).zip(part) {
+                    slot.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+        }
+    }
+
+    /// Stores 0 at the pixels of `runs` that tile row `row` covers. `runs` are in plane order; those
+    /// that lie in this row of tiles are taken.
+    pub(super) fn clear_pixels(
         &self,
         row: usize,
-        values: &[f32],
-        keep: Option<&Mask>,
+        runs: &mut Peekable<impl Iterator<Item = Run>>,
         out: &mut [u8],
     ) {
-        let nx = self.shape.nx;
-        for (y, ty) in self.lines(row) {
-            for (i, part) in values[y * nx..(y + 1) * nx].chunks(self.tx).enumerate() {
-                let at = ((i * self.ty + ty) * self.tx) * 4;
-                let slots = out[at..at + 4 * part.len()].chunks_exact_mut(4);
-                for (x, (slot, value)) in slots.zip(part).enumerate() {
-                    let kept = keep.is_none_or(|m| m.get(i * self.tx + x, y));
-                    slot.copy_from_slice(&if kept { *value } else { 0.0 }.to_le_bytes());
-                }
-            }
-        }
+        self.each_segment(row, runs, |column, x, y, len| {
+            let at = self.element(column, x, y) * 4;
+            out[at..at + 4 * len].fill(0);
+        });
     }
 
-    /// Brings the mask bits that tile row `row` covers into the order of the file: 1 is good, least
-    /// significant bit first. Without a mask all pixels are good. `out` must be zero.
-    pub(super) fn pack_mask(&self, row: usize, valid: Option<&Mask>, out: &mut [u8]) {
-        for (y, ty) in self.lines(row) {
-            for x in 0..self.shape.nx {
-                if valid.is_none_or(|m| m.get(x, y)) {
-                    let bit = ty * self.tx + x % self.tx;
-                    out[(x / self.tx) * self.mask_tile_bytes() + bit / 8] |= 1 << (bit % 8);
-                }
-            }
-        }
+    /// Sets the bits of the pixels of `runs` that tile row `row` covers, least significant bit first.
+    pub(super) fn pack_mask(
+        &self,
+        row: usize,
+        runs: &mut Peekable<impl Iterator<Item = Run>>,
+        out: &mut [u8],
+    ) {
+        self.each_segment(row, runs, |column, x, y, len| {
+            let tile = &mut out[column * self.mask_tile_bytes()..][..self.mask_tile_bytes()];
+            set_bits(tile, y * self.tx + x, len);
+        });
     }
 
-    /// The image lines `y` of a tile row, each with its line inside the tile.
-    fn lines(&self, row: usize) -> impl Iterator<Item = (usize, usize)> {
+    /// Index of pixel (x, y) of the tile `column` in a row of tiles.
+    fn element(&self, column: usize, x: usize, y: usize) -> usize {
+        (column * self.ty + y) * self.tx + x
+    }
+
+    /// Calls `act(column, x, y, len)` for the runs in tile row `row`, cut at the edges of tiles; x and y
+    /// count from the tile's first pixel.
+    fn each_segment(
+        &self,
+        row: usize,
+        runs: &mut Peekable<impl Iterator<Item = Run>>,
+        mut act: impl FnMut(usize, usize, usize, usize),
+    ) {
         let first = row * self.ty;
-        (first..(first + self.ty).min(self.shape.ny)).map(move |y| (y, y - first))
+        while let Some(run) = runs.next_if(|r| r.y < first + self.ty) {
+            let end = run.x + run.len;
+            let mut x = run.x;
+            while x < end {
+                let column = x / self.tx;
+                let stop = end.min((column + 1) * self.tx);
+                act(column, x - column * self.tx, run.y - first, stop - x);
+                x = stop;
+            }
+        }
+    }
+}
+
+/// Sets `len` bits from bit `first` on.
+fn set_bits(bytes: &mut [u8], first: usize, len: usize) {
+    let end = first + len;
+    let (head, tail) = (first / 8, end / 8);
+    let from = 0xff_u8 << (first % 8);
+    let until = !(0xff_u8 << (end % 8));
+    if head == tail {
+        bytes[head] |= from & until;
+        return;
+    }
+    bytes[head] |= from;
+    bytes[head + 1..tail].fill(0xff);
+    if until != 0 {
+        bytes[tail] |= until;
     }
 }

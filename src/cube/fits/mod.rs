@@ -8,7 +8,6 @@ mod header;
 
 use std::{
     fs::File,
-    os::unix::fs::FileExt,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -18,10 +17,13 @@ use crate::{
     mask::Mask,
 };
 
-use super::{Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, staging::Staging};
+use super::{
+    Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
+    staging::{Staging, write_all_at},
+};
 use card::{BLOCK, Header};
 
-/// Pixels that are brought to big-endian order at a time.
+/// About how many pixels are brought to big-endian order at a time.
 const CHUNK: usize = 1 << 18;
 
 /// Writes one product as a FITS file.
@@ -71,8 +73,7 @@ impl FitsWriter {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.file
-            .write_all_at(bytes, offset)
+        write_all_at(&self.file, bytes, offset)
             .map_err(|e| Error::io("write", self.staging.temporary(), e))
     }
 
@@ -117,17 +118,22 @@ impl CubeWriter for FitsWriter {
     ) -> Result<()> {
         self.shape.check_plane(stokes, channel, values, valid)?;
         let plane = self.plane(stokes, channel);
-        let valid = valid.filter(|_| self.product.has_mask());
+        let invalid = valid.filter(|_| self.product.has_mask()).map(complement);
+        let mut blanks = invalid.as_ref().map(|m| m.runs().peekable());
+        let nx = self.shape.nx;
+        let lines = CHUNK.div_ceil(nx);
+        let mut buffer = Vec::new();
         let mut offset = self.plane_offset(plane);
-        let mut bytes = vec![0; 4 * CHUNK.min(values.len())];
-        for (i, part) in values.chunks(CHUNK).enumerate() {
-            let bytes = &mut bytes[..4 * part.len()];
-            for (slot, value) in bytes.chunks_exact_mut(4).zip(part) {
-                slot.copy_from_slice(&value.to_be_bytes());
+        for (i, part) in values.chunks(lines * nx).enumerate() {
+            buffer.clear();
+            buffer.extend(part.iter().map(|v| v.to_bits().to_be()));
+            if let Some(blanks) = &mut blanks {
+                while let Some(run) = blanks.next_if(|r| r.y < (i + 1) * lines) {
+                    let at = (run.y - i * lines) * nx + run.x;
+                    buffer[at..at + run.len].fill(f32::NAN.to_bits().to_be());
+                }
             }
-            if let Some(valid) = valid {
-                blank_invalid(bytes, i * CHUNK, valid);
-            }
+            let bytes = bytemuck::cast_slice(&buffer);
             self.write_at(bytes, offset)?;
             offset += bytes.len() as u64;
         }
@@ -143,20 +149,5 @@ impl CubeWriter for FitsWriter {
         self.write_at(&header, 0)?;
         self.file.sync_all().map_err(|e| Error::io("sync", self.staging.temporary(), e))?;
         self.staging.publish()
-    }
-}
-
-/// Puts NaN where a pixel is invalid; `bytes` are the big-endian pixels from plane index `first` on.
-fn blank_invalid(bytes: &mut [u8], first: usize, valid: &Mask) {
-    let nan = f32::NAN.to_be_bytes();
-    let (mut x, mut y) = (first % valid.nx(), first / valid.nx());
-    for slot in bytes.chunks_exact_mut(4) {
-        if !valid.get(x, y) {
-            slot.copy_from_slice(&nan);
-        }
-        x += 1;
-        if x == valid.nx() {
-            (x, y) = (0, y + 1);
-        }
     }
 }
