@@ -41,6 +41,9 @@ pub mod run;
 
 pub mod cli;
 
+#[cfg(test)]
+mod rooms;
+
 pub use error::{Error, Result};
 
 /// Speed of light in vacuum, m/s (exact).
