@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub use parameters::Parameters;
 pub use table::{Group, PARAMETERS, Parameter, Support};
 
+pub use crate::spectral::{AxisValue, VelocityType};
+
 use crate::{
     beam::Beam,
     cube::{Format, Product},
@@ -144,28 +146,6 @@ pub enum PhaseCenter {
     Field(usize),
     /// Given.
     Direction(Direction),
-}
-
-/// `start` or `width` of the spectral axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum AxisValue {
-    /// Not given.
-    Default,
-    /// A channel number, or a number of channels.
-    Channel(i64),
-    /// A frequency, Hz.
-    Frequency(f64),
-    /// A velocity, m/s.
-    Velocity(f64),
-}
-
-/// Definition of velocity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VelocityType {
-    /// c·(1 − ν/ν₀)
-    Radio,
-    /// c·(ν₀/ν − 1)
-    Optical,
 }
 
 /// Weighting scheme.

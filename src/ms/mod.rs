@@ -1,8 +1,10 @@
 //! MeasurementSets: metadata, selection, and parallel reading of visibilities.
 
+mod resample;
 pub mod table;
 mod vis;
 
+pub use resample::{resample, slot_frames};
 pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
 
 /// A correlation product or Stokes parameter that an image plane shows.
