@@ -1,5 +1,7 @@
 //! Clean masks: where the minor cycle may place components.
 
+pub mod auto;
+
 /// Consecutive pixels of one row of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -68,6 +70,16 @@ impl Mask {
         } else {
             *word &= !bit;
         }
+    }
+
+    /// Row y, 64 pixels a word: pixel x is bit `x % 64` of word `x / 64`. Bits from nx on are zero.
+    pub(crate) fn row(&self, y: usize) -> &[u64] {
+        &self.bits[y * self.words_per_row..(y + 1) * self.words_per_row]
+    }
+
+    /// Row y for writing; bits from nx on must stay zero.
+    pub(crate) fn row_mut(&mut self, y: usize) -> &mut [u64] {
+        &mut self.bits[y * self.words_per_row..(y + 1) * self.words_per_row]
     }
 
     /// Number of pixels in the mask.
