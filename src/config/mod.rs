@@ -15,7 +15,10 @@ use std::path::PathBuf;
 pub use parameters::Parameters;
 pub use table::{Group, PARAMETERS, Parameter, Support};
 
-pub use crate::spectral::{AxisValue, VelocityType};
+pub use crate::{
+    spectral::{AxisValue, VelocityType},
+    weighting::{Taper, WeightingScheme},
+};
 
 use crate::{
     beam::Beam,
@@ -24,7 +27,6 @@ use crate::{
     gridding::OperatorOptions,
     ms::Stokes,
     spectral::{FreqFrame, Interpolation},
-    units::Quantity,
 };
 
 /// A validated imaging job. Fields have the names of tclean's parameters, and SI units.
@@ -146,36 +148,6 @@ pub enum PhaseCenter {
     Field(usize),
     /// Given.
     Direction(Direction),
-}
-
-/// Weighting scheme.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum WeightingScheme {
-    /// Weights as they are.
-    Natural,
-    /// Weight over density.
-    Uniform,
-    /// Briggs.
-    Briggs {
-        /// −2 to 2.
-        robust: f64,
-    },
-    /// Briggs with the bandwidth taper.
-    BriggsBwTaper {
-        /// −2 to 2.
-        robust: f64,
-    },
-}
-
-/// A Gaussian taper.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Taper {
-    /// Full width at half maximum along the major axis: an angle (in the image) or wavelengths (in uv).
-    pub major: Quantity,
-    /// Along the minor axis, of the same dimension.
-    pub minor: Quantity,
-    /// Position angle, rad.
-    pub pa: f64,
 }
 
 /// Scope of iteration control.

@@ -1,1 +1,0 @@
-//! Imaging weights: natural, uniform, briggs, briggsbwtaper, and tapers.
