@@ -1,1 +1,34 @@
-//! The GPU backend: wgpu and WGSL compute shaders.
+//! The GPU backend: wgpu (Vulkan, Metal, DX12) and WGSL compute shaders.
+//!
+//! Reading order: [`adapter`] lists and chooses devices, `device` opens one and turns everything that
+//! can go wrong on it into [`Error::Device`](crate::Error::Device), `buffer` lays planes and grids out
+//! in memory, `recorder` collects commands and submits them in portions, `shader` and `program`
+//! assemble and compile the WGSL of `shaders/`; then the stages, one file each, under the names they
+//! have in the trait.
+//!
+//! Planes and grids stay on the device; only what [`PlaneStore::get`](super::PlaneStore::get) asks
+//! for comes back. Every stage records its commands and returns; errors of the device surface at the
+//! latest when a result is read.
+
+pub mod adapter;
+
+mod batch;
+mod buffer;
+mod correct;
+mod device;
+mod fft;
+mod gpu;
+mod grids;
+mod planes;
+mod program;
+mod recorder;
+mod shader;
+mod transform;
+
+#[cfg(test)]
+mod tests;
+
+pub use adapter::{AdapterSummary, adapters};
+pub use gpu::{Gpu, GpuOptions};
+pub use grids::GpuGrids;
+pub use planes::GpuPlanes;

@@ -1,0 +1,225 @@
+//! Stacks of equal arrays (planes, uv grids) in device memory, laid out to fit the device's limits.
+//!
+//! As many items as one storage binding can hold share a *slab*, so that one dispatch can serve many
+//! channels. An item larger than a binding has a slab of its own, cut into parts; shaders reach it
+//! through the accessors that [`super::shader`] generates.
+
+use std::ops::Range;
+
+use wgpu::BufferUsages;
+
+use super::{
+    device::{Allocation, Device},
+    recorder::Recorder,
+    shader::Split,
+};
+use crate::{Error, Result};
+
+/// Parts that an item may be cut into. A shader binds two stacks and a table at most, and eight
+/// storage bindings are what every device has to offer.
+const MAX_PARTS: u64 = 3;
+
+/// Bytes that one staging buffer carries between host and device.
+const STAGING_BYTES: usize = 32 << 20;
+
+/// `n` arrays of `item_len` elements each.
+pub(super) struct Stack {
+    label: &'static str,
+    n: usize,
+    item_len: usize,
+    element_bytes: usize,
+    per_slab: usize,
+    split: Split,
+    /// Parts of each slab.
+    slabs: Vec<Vec<Allocation>>,
+}
+
+/// Layout of a stack: what [`Stack::new`] decides before it allocates.
+#[derive(Debug, PartialEq)]
+struct Layout {
+    per_slab: usize,
+    split: Split,
+}
+
+fn layout(
+    n: usize,
+    item_len: usize,
+    element_bytes: usize,
+    binding_bytes: u64,
+) -> Result<Layout, String> {
+    let item_bytes = item_len as u64 * element_bytes as u64;
+    // Shaders index elements with u32, and the index of a whole slab must fit.
+    let capacity = (binding_bytes / element_bytes as u64).min(u64::from(u32::MAX));
+    if item_len as u64 <= capacity {
+        let per_slab = (capacity as usize / item_len.max(1)).clamp(1, n.max(1));
+        return Ok(Layout { per_slab, split: Split::WHOLE });
+    }
+    let shift = capacity.ilog2();
+    let parts = (item_len as u64).div_ceil(1 << shift);
+    if parts > MAX_PARTS || item_len as u64 > u64::from(u32::MAX) {
+        return Err(format!("{item_bytes} bytes; {}", MAX_PARTS << shift << element_bytes.ilog2()));
+    }
+    Ok(Layout { per_slab: 1, split: Split { parts: parts as u32, shift } })
+}
+
+impl Stack {
+    /// `n` items of `item_len` zeros of `element_bytes` each.
+    pub(super) fn new(
+        device: &Device,
+        label: &'static str,
+        n: usize,
+        item_len: usize,
+        element_bytes: usize,
+    ) -> Result<Self> {
+        let binding = device.max_binding_bytes.min(device.limits.max_buffer_size);
+        let Layout { per_slab, split } =
+            layout(n, item_len, element_bytes, binding).map_err(|sizes| {
+                let (needed, available) = sizes.split_once("; ").unwrap_or((&sizes, "less"));
+                Error::Resources {
+                    resource: format!("device memory for one item of {label}"),
+                    needed: needed.to_owned(),
+                    available: format!("{available} bytes on {}", device.info.name),
+                    remedy: "image fewer pixels, choose another --device, or --backend cpu".into(),
+                }
+            })?;
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+        let allocate = |elements: usize| {
+            device.allocate(label, elements as u64 * element_bytes as u64, usage, false)
+        };
+        let slabs = (0..n.div_ceil(per_slab)).map(|slab| {
+            let elements = per_slab.min(n - slab * per_slab) * item_len;
+            if split.parts == 1 {
+                return Ok(vec![allocate(elements)?]);
+            }
+            let part = 1 << split.shift;
+            (0..elements).step_by(part).map(|start| allocate(part.min(elements - start))).collect()
+        });
+        let slabs = slabs.collect::<Result<_>>()?;
+        Ok(Self { label, n, item_len, element_bytes, per_slab, split, slabs })
+    }
+
+    /// How each slab is cut.
+    pub(super) fn split(&self) -> Split {
+        self.split
+    }
+
+    /// The slab that holds an item, and the item's first element in it.
+    pub(super) fn locate(&self, index: usize) -> (usize, u32) {
+        (index / self.per_slab, (index % self.per_slab * self.item_len) as u32)
+    }
+
+    /// The buffers of a slab, in the order of its parts.
+    pub(super) fn slab(&self, slab: usize) -> impl Iterator<Item = &wgpu::Buffer> {
+        self.slabs[slab].iter().map(|a| &a.buffer)
+    }
+
+    /// The pieces of a range of bytes of an item: part's allocation, offset in it, range in the item.
+    fn pieces(&self, index: usize, bytes: Range<usize>) -> Vec<(&Allocation, u64, Range<usize>)> {
+        let (slab, first) = self.locate(index);
+        let parts = &self.slabs[slab];
+        let part_bytes = match parts.len() {
+            1 => usize::MAX,
+            _ => self.element_bytes << self.split.shift,
+        };
+        let base = first as usize * self.element_bytes;
+        let mut pieces = Vec::new();
+        let mut at = bytes.start;
+        while at < bytes.end {
+            let (part, offset) = ((base + at) / part_bytes, (base + at) % part_bytes);
+            let end = bytes.end.min(at + (part_bytes - offset));
+            pieces.push((&parts[part], offset as u64, at..end));
+            at = end;
+        }
+        pieces
+    }
+
+    /// Writes an item, after everything recorded so far.
+    pub(super) fn put(
+        &mut self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        values: &[u8],
+    ) -> Result<()> {
+        for (chunk, staged) in values.chunks(STAGING_BYTES).enumerate() {
+            let start = chunk * STAGING_BYTES;
+            let staging = device.upload("staging", BufferUsages::COPY_SRC, staged)?;
+            let source = staging.buffer.clone();
+            let pieces = self.pieces(index, start..start + staged.len());
+            recorder.record(device, 2 * staged.len() as u64, vec![staging], |encoder| {
+                for (part, offset, range) in pieces {
+                    let (from, len) = ((range.start - start) as u64, range.len() as u64);
+                    encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sets an item to zero, after everything recorded so far.
+    pub(super) fn clear(
+        &mut self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+    ) -> Result<()> {
+        let bytes = self.item_len * self.element_bytes;
+        let pieces = self.pieces(index, 0..bytes);
+        recorder.record(device, bytes as u64, Vec::new(), |encoder| {
+            for (part, offset, range) in pieces {
+                encoder.clear_buffer(&part.buffer, offset, Some(range.len() as u64));
+            }
+        })
+    }
+
+    /// Reads an item: runs everything recorded so far and waits for it.
+    pub(super) fn get(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
+        for (chunk, wanted) in out.chunks_mut(STAGING_BYTES).enumerate() {
+            let start = chunk * STAGING_BYTES;
+            let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+            let staging = device.allocate("read back", wanted.len() as u64, usage, false)?;
+            let pieces = self.pieces(index, start..start + wanted.len());
+            recorder.record(device, 2 * wanted.len() as u64, Vec::new(), |encoder| {
+                for (part, offset, range) in pieces {
+                    let (to, len) = ((range.start - start) as u64, range.len() as u64);
+                    encoder.copy_buffer_to_buffer(&part.buffer, offset, &staging.buffer, to, len);
+                }
+            })?;
+            recorder.flush(device)?;
+            device.read(&staging, wanted.len(), wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Fails, naming the mistake, unless `index` is an item.
+    pub(super) fn check_index(&self, device: &Device, index: usize) -> Result<()> {
+        if index < self.n {
+            return Ok(());
+        }
+        Err(device.bug(format!("item {index} of a stack of {} ({})", self.n, self.label)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_share_slabs_or_are_cut_into_parts() {
+        let whole = |per_slab| Layout { per_slab, split: Split::WHOLE };
+        // Sixteen 8000² planes on lavapipe (128 MiB) and on hardware (2³¹−1).
+        let plane = 8000 * 8000;
+        let cut = Layout { per_slab: 1, split: Split { parts: 2, shift: 25 } };
+        assert_eq!(layout(16, plane, 4, 128 << 20).unwrap(), cut);
+        assert_eq!(layout(16, plane, 4, (1 << 31) - 1).unwrap(), whole(8));
+        assert_eq!(layout(5, 100, 4, 1 << 20).unwrap(), whole(5));
+        assert_eq!(layout(0, 100, 4, 1 << 20).unwrap(), whole(1));
+        assert!(layout(1, 20_000 * 20_000, 4, 128 << 20).unwrap_err().contains("1600000000"));
+    }
+}

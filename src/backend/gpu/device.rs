@@ -1,0 +1,253 @@
+//! An open device: its limits, its health, the memory planned for it, and waiting for it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use wgpu::{Adapter, AdapterInfo, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Limits};
+
+use crate::{Error, Result};
+
+/// The first thing that went wrong on a device, kept because wgpu reports it out of band.
+#[derive(Default)]
+struct Health(Mutex<Option<Fault>>);
+
+#[derive(Clone)]
+struct Fault {
+    problem: String,
+    remedy: &'static str,
+    lost: bool,
+}
+
+impl Health {
+    fn report(&self, problem: String, remedy: &'static str, lost: bool) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Later errors are consequences of the first; but all else is a consequence of a loss, which
+        // wgpu reports only when it is polled.
+        if first.as_ref().is_none_or(|fault| lost && !fault.lost) {
+            *first = Some(Fault { problem, remedy, lost });
+        }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+const LOST: &str = "run again: finished channels are kept; if it happens again, update the GPU's \
+                    driver, choose another with --device, or use --backend cpu";
+const FULL: &str = "give a smaller --device-memory so that fewer channels are held at once, close \
+                    other programs that use the GPU, or use --backend cpu";
+const BUG: &str = "this is an error of cubeclean: please report it with this message, and use \
+                   --backend cpu meanwhile";
+
+/// An open device with its queue. Every error that wgpu would raise is caught here.
+pub(super) struct Device {
+    pub(super) raw: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) info: AdapterInfo,
+    pub(super) limits: Limits,
+    /// Largest storage binding to use; the adapter's, or less when a test wants splitting.
+    pub(super) max_binding_bytes: u64,
+    health: Arc<Health>,
+    budget: Arc<Budget>,
+}
+
+/// Device memory in use, against what the user allows.
+struct Budget {
+    limit: u64,
+    used: AtomicU64,
+}
+
+/// A buffer that gives its share of the budget back when dropped.
+pub(super) struct Allocation {
+    pub(super) buffer: Buffer,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+    }
+}
+
+impl Device {
+    /// Opens the adapter with its own limits. `memory` bounds the bytes allocated at any time,
+    /// `binding` the bytes of a storage binding (for tests of splitting).
+    pub(super) fn open(
+        adapter: &Adapter,
+        memory: Option<u64>,
+        binding: Option<u64>,
+    ) -> Result<Self> {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("cubeclean"),
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (raw, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device {
+                device: info.name.clone(),
+                problem: format!("the driver does not open it: {e}"),
+                remedy: "update the driver, choose another with --device, or use --backend cpu"
+                    .into(),
+            })?;
+
+        let health = Arc::new(Health::default());
+        let reporter = Arc::clone(&health);
+        raw.on_uncaptured_error(Arc::new(move |error| match error {
+            wgpu::Error::OutOfMemory { source } => {
+                reporter.report(format!("out of device memory: {source}"), FULL, false);
+            }
+            error => reporter.report(error.to_string(), BUG, false),
+        }));
+        let reporter = Arc::clone(&health);
+        raw.set_device_lost_callback(move |reason, message| {
+            reporter.report(format!("the device was lost ({reason:?}): {message}"), LOST, true);
+        });
+
+        let max_binding_bytes =
+            binding.unwrap_or(u64::MAX).min(limits.max_storage_buffer_binding_size);
+        let budget =
+            Arc::new(Budget { limit: memory.unwrap_or(u64::MAX), used: AtomicU64::new(0) });
+        Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget })
+    }
+
+    /// The error that the device is in, if any.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some(fault) = self.health.fault() else { return Ok(()) };
+        if !fault.lost {
+            // What looks like our error or as full memory may be a loss not yet reported.
+            let _ = self.poll(wgpu::PollType::Poll);
+        }
+        let Fault { problem, remedy, .. } = self.health.fault().unwrap_or(fault);
+        Err(self.error(problem, remedy))
+    }
+
+    /// Polls; `None` if the driver reports that the device is lost. wgpu 30 panics in that case: it
+    /// is the one place where it has neither a return value nor a callback for it.
+    fn poll(&self, poll: wgpu::PollType) -> Option<Result<wgpu::PollStatus, wgpu::PollError>> {
+        catch_unwind(AssertUnwindSafe(|| self.raw.poll(poll))).ok()
+    }
+
+    fn error(&self, problem: impl Into<String>, remedy: &str) -> Error {
+        Error::Device {
+            device: self.info.name.clone(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// An error that only a mistake of ours can cause.
+    pub(super) fn bug(&self, problem: impl Into<String>) -> Error {
+        self.error(problem, BUG)
+    }
+
+    /// A zero-initialised buffer within the memory budget. `bytes` is rounded up to a multiple of 4,
+    /// and to at least 4, as bindings and copies need.
+    pub(super) fn allocate(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<Allocation> {
+        self.check()?;
+        let size = bytes.max(4).next_multiple_of(4);
+        if size > self.limits.max_buffer_size {
+            return Err(self.bug(format!(
+                "a buffer of {size} bytes ({label}) exceeds the device's {}",
+                self.limits.max_buffer_size
+            )));
+        }
+        let used = self.budget.used.fetch_add(size, Ordering::Relaxed);
+        let available = self.budget.limit.saturating_sub(used);
+        if size > available {
+            self.budget.used.fetch_sub(size, Ordering::Relaxed);
+            return Err(Error::Resources {
+                resource: format!("device memory ({label}, {})", self.info.name),
+                needed: format!("{size} bytes"),
+                available: format!("{available} of {} bytes", self.budget.limit),
+                remedy: "raise --device-memory, or image fewer pixels".into(),
+            });
+        }
+        let scope = self.raw.push_error_scope(ErrorFilter::OutOfMemory);
+        let buffer = self.raw.create_buffer(&BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation,
+        });
+        let allocation = Allocation { buffer, budget: Arc::clone(&self.budget) };
+        match pollster::block_on(scope.pop()) {
+            None => self.check().map(|()| allocation),
+            Some(e) => {
+                Err(self.error(format!("cannot allocate {size} bytes ({label}): {e}"), FULL))
+            }
+        }
+    }
+
+    /// A buffer of host values, in the budget, for the queue's next submission to copy from or for
+    /// shaders to read.
+    pub(super) fn upload(
+        &self,
+        label: &str,
+        usage: BufferUsages,
+        values: &[u8],
+    ) -> Result<Allocation> {
+        let allocation = self.allocate(label, values.len() as u64, usage, true)?;
+        let mapped = allocation.buffer.slice(..).get_mapped_range_mut();
+        let mut view = mapped.map_err(|e| self.unmappable(label, &e.to_string()))?;
+        view.slice(..values.len()).copy_from_slice(values);
+        drop(view);
+        allocation.buffer.unmap();
+        Ok(allocation)
+    }
+
+    /// Reads a buffer that the submitted commands wrote; waits for them.
+    pub(super) fn read(&self, allocation: &Allocation, bytes: usize, out: &mut [u8]) -> Result<()> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let slice = allocation.buffer.slice(..);
+        slice.map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is gone only if the wait below has failed already.
+            let _ = sender.send(result);
+        });
+        self.wait(None)?;
+        match receiver.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(self.unmappable("read back", &e.to_string())),
+            Err(_) => return Err(self.unmappable("read back", "no answer from the driver")),
+        }
+        let view =
+            slice.get_mapped_range().map_err(|e| self.unmappable("read back", &e.to_string()))?;
+        out.copy_from_slice(&view[..bytes]);
+        drop(view);
+        allocation.buffer.unmap();
+        Ok(())
+    }
+
+    fn unmappable(&self, label: &str, why: &str) -> Error {
+        // A lost device shows here first; its own story is the better message.
+        match self.check() {
+            Err(e) => e,
+            Ok(()) => self.error(format!("cannot map the buffer \"{label}\": {why}"), LOST),
+        }
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.check()?;
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.poll(poll);
+        self.check()?;
+        match polled {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => Err(self.error(format!("waiting for it failed: {e}"), LOST)),
+            None => Err(self.error("the driver lost it while we waited", LOST)),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Real image planes in device memory.
+
+use super::{buffer::Stack, gpu::Gpu};
+use crate::{Result, backend::PlaneStore};
+
+/// A stack of planes on the device.
+pub struct GpuPlanes {
+    pub(super) ny: usize,
+    pub(super) nx: usize,
+    pub(super) stack: Stack,
+}
+
+impl PlaneStore for Gpu {
+    type Planes = GpuPlanes;
+
+    fn zeros(&self, n: usize, ny: usize, nx: usize) -> Result<GpuPlanes> {
+        let stack = Stack::new(&self.device, "planes", n, ny * nx, size_of::<f32>())?;
+        Ok(GpuPlanes { ny, nx, stack })
+    }
+
+    fn put(&self, planes: &mut GpuPlanes, index: usize, values: &[f32]) -> Result<()> {
+        planes.stack.check_index(&self.device, index)?;
+        if values.len() != planes.ny * planes.nx {
+            let (got, want) = (values.len(), planes.ny * planes.nx);
+            return Err(self.device.bug(format!("{got} values for a plane of {want}")));
+        }
+        planes.stack.put(&self.device, &self.recorder, index, bytemuck::cast_slice(values))
+    }
+
+    fn get(&self, planes: &GpuPlanes, index: usize) -> Result<Vec<f32>> {
+        planes.stack.check_index(&self.device, index)?;
+        let mut values = vec![0.0f32; planes.ny * planes.nx];
+        let bytes = bytemuck::cast_slice_mut(&mut values);
+        planes.stack.get(&self.device, &self.recorder, index, bytes)?;
+        Ok(values)
+    }
+
+    fn clear(&self, planes: &mut GpuPlanes, indices: &[usize]) -> Result<()> {
+        for &index in indices {
+            planes.stack.check_index(&self.device, index)?;
+            planes.stack.clear(&self.device, &self.recorder, index)?;
+        }
+        Ok(())
+    }
+}
