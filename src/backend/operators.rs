@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gridder, HogbomControl, HogbomResult, Minor, Source};
-use crate::{error::Result, gridding::OperatorPlan, ms::VisBlock};
+use super::{Gridder, HogbomControl, HogbomResult, Minor, Peak, Source};
+use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 
 /// Wall time spent in each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,7 +214,29 @@ impl<'a, B: Gridder> Batch<'a, B> {
     }
 }
 
+impl<B: Gridder> Batch<'_, B> {
+    /// A channel's PSF, brought to the host.
+    pub fn psf_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        self.backend.get(&self.psf, channel)
+    }
+
+    /// A channel's residual, brought to the host.
+    pub fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        self.backend.get(&self.residual, channel)
+    }
+
+    /// A channel's model, brought to the host.
+    pub fn model_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        self.backend.get(&self.model, channel)
+    }
+}
+
 impl<B: Gridder + Minor> Batch<'_, B> {
+    /// The peak of each channel's residual within its mask; `None` for an empty mask.
+    pub fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
+        self.backend.peak(&self.residual, channels)
+    }
+
     /// Runs the minor cycle of the channels in `controls`; their models gain the components.
     pub fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
         let Self { backend, residual, psf, model, times, .. } = self;

@@ -1,1 +1,344 @@
 //! Major and minor cycles of one batch of channels: iteration control and stop codes.
+//!
+//! A round goes: mask update → peak within the mask → convergence test → minor cycle → major cycle.
+//! The mask comes before the test, because before it exists the peak within it would be 0.
+
+mod control;
+mod noise;
+mod record;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+pub use control::{CleanParams, MinorStop, Scope, StopCode};
+pub use noise::Noise;
+pub use record::{ChannelClean, MinorRecord};
+
+use control::{Control, Level, cyclethreshold};
+
+use crate::{
+    backend::{Batch, Gridder, HogbomControl, HogbomResult, Minor, Peak},
+    beam::{NoBeam, fit_psf, sidelobe_level},
+    error::Result,
+    geometry::ImageGrid,
+    mask::{ChannelMask, Mask, MaskInput, MaskPolicy},
+};
+
+/// What cleaning drives: a batch of channels with PSFs and first residuals made. Channels are named
+/// by their position in the batch.
+pub trait Cycles {
+    /// Sum of weights of each channel; a channel of 0 is left alone.
+    fn sumwt(&self) -> &[f64];
+    /// A channel's PSF, `ny·nx` values.
+    fn psf_plane(&self, channel: usize) -> Result<Vec<f32>>;
+    /// A channel's residual, `ny·nx` values.
+    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>>;
+    /// The residuals' peaks within masks.
+    fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>>;
+    /// The minor cycle.
+    fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>>;
+    /// The major cycle: residuals of `channels` from their models.
+    fn make_residual(&mut self, channels: &[usize]) -> Result<()>;
+}
+
+impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
+    fn sumwt(&self) -> &[f64] {
+        Batch::sumwt(self)
+    }
+
+    fn psf_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        Batch::psf_plane(self, channel)
+    }
+
+    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        Batch::residual_plane(self, channel)
+    }
+
+    fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
+        Batch::peak(self, channels)
+    }
+
+    fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
+        Batch::hogbom(self, controls)
+    }
+
+    fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
+        Batch::make_residual(self, channels)
+    }
+}
+
+/// Cleans a batch: the image channels `channels` of the cube, in the batch's order. `valid` are the
+/// pixels inside the primary beam's limit, one mask for each channel; they bound the noise of
+/// n-sigma, but not the components.
+pub fn clean(
+    batch: &mut impl Cycles,
+    grid: &ImageGrid,
+    channels: Range<usize>,
+    params: &CleanParams,
+    policy: &dyn MaskPolicy,
+    valid: &[Mask],
+) -> Result<Vec<ChannelClean>> {
+    let mut states = Vec::with_capacity(channels.len());
+    for (index, channel) in channels.enumerate() {
+        states.push(ChannelState::new(batch, grid, index, channel, params, policy, &valid[index])?);
+    }
+    let mut groups: Vec<Group> = match params.scope {
+        Scope::Channel => (0..states.len()).map(|i| Group::new(vec![i])).collect(),
+        Scope::Cube => vec![Group::new((0..states.len()).collect())],
+    };
+    let everywhere = Mask::new(grid.nx, grid.ny, true);
+    loop {
+        let active: Vec<usize> = groups.iter().flat_map(|g| g.channels.iter().copied()).collect();
+        if active.is_empty() {
+            break;
+        }
+        survey(batch, params, &mut states, &active, &everywhere)?;
+        for group in &mut groups {
+            group.judge(params, &mut states);
+        }
+        let cleaned = minor_cycle(batch, params, &mut groups, &mut states)?;
+        if !cleaned.is_empty() {
+            batch.make_residual(&cleaned)?;
+        }
+        for group in groups.iter_mut().filter(|g| !g.channels.is_empty()) {
+            group.end_round(&mut states);
+        }
+    }
+    Ok(states.into_iter().map(|s| s.result).collect())
+}
+
+/// A channel's state through the rounds.
+struct ChannelState<'a> {
+    index: usize,
+    mask: Box<dyn ChannelMask>,
+    valid: &'a Mask,
+    has_data: bool,
+    rounds: usize,
+    /// Of the residual at the beginning of the round.
+    masksum: usize,
+    peak: f32,
+    peak_anywhere: f32,
+    nsigma_threshold: f32,
+    cyclethreshold: f32,
+    result: ChannelClean,
+}
+
+impl<'a> ChannelState<'a> {
+    fn new(
+        batch: &impl Cycles,
+        grid: &ImageGrid,
+        index: usize,
+        channel: usize,
+        params: &CleanParams,
+        policy: &dyn MaskPolicy,
+        valid: &'a Mask,
+    ) -> Result<Self> {
+        let has_data = batch.sumwt()[index] > 0.0;
+        let psf = if has_data { batch.psf_plane(index)? } else { Vec::new() };
+        let beam =
+            if has_data { fit_psf(&psf, grid, params.psfcutoff) } else { Err(NoBeam::NoPeak) };
+        let sidelobe_level = match &beam {
+            Ok(beam) => sidelobe_level(&psf, beam, grid),
+            // A PSF without a main lobe is all sidelobe: clean it as cautiously as can be.
+            Err(_) => 1.0,
+        };
+        Ok(Self {
+            index,
+            mask: policy.channel(channel)?,
+            valid,
+            has_data,
+            rounds: 0,
+            masksum: 0,
+            peak: 0.0,
+            peak_anywhere: 0.0,
+            nsigma_threshold: 0.0,
+            cyclethreshold: 0.0,
+            result: ChannelClean::new(channel, beam, sidelobe_level, grid),
+        })
+    }
+
+    /// Updates the mask and the n-sigma threshold from the residual.
+    fn prepare(&mut self, params: &CleanParams, residual: &[f32]) -> Result<()> {
+        self.mask.update(&MaskInput {
+            round: self.rounds,
+            residual,
+            valid: self.valid,
+            beam: self.result.beam.as_ref().ok(),
+            sidelobe_level: self.result.sidelobe_level,
+            threshold: params.threshold,
+            cyclethreshold: self.cyclethreshold,
+        })?;
+        self.masksum = self.mask.mask().count();
+        if params.nsigma > 0.0 {
+            let noise = Noise::of(residual, self.valid);
+            let median = if self.mask.nsigma_adds_median() { noise.median } else { 0.0 };
+            self.nsigma_threshold = (f64::from(params.nsigma) * noise.sigma + median) as f32;
+        }
+        Ok(())
+    }
+}
+
+/// Brings masks up to date and takes the statistics of the residuals.
+fn survey(
+    batch: &impl Cycles,
+    params: &CleanParams,
+    states: &mut [ChannelState<'_>],
+    active: &[usize],
+    everywhere: &Mask,
+) -> Result<()> {
+    if params.niter > 0 {
+        let mut waiting: Vec<&mut ChannelState<'_>> =
+            states.iter_mut().filter(|s| s.has_data && s.result.is_open()).collect();
+        // As many planes are on the host at a time as there are threads to look at them.
+        for states in waiting.chunks_mut(rayon::current_num_threads()) {
+            let planes: Vec<Vec<f32>> = states
+                .iter()
+                .map(|state| match state.mask.needs_residual() || params.nsigma > 0.0 {
+                    true => batch.residual_plane(state.index),
+                    false => Ok(Vec::new()),
+                })
+                .collect::<Result<_>>()?;
+            states
+                .par_iter_mut()
+                .zip(planes)
+                .try_for_each(|(state, residual)| state.prepare(params, &residual))?;
+        }
+    }
+    let wanted: Vec<(usize, &Mask)> =
+        active.iter().map(|&i| (states[i].index, states[i].mask.mask())).collect();
+    let within = batch.peak(&wanted)?;
+    let wanted: Vec<(usize, &Mask)> =
+        active.iter().map(|&i| (states[i].index, everywhere)).collect();
+    let anywhere = batch.peak(&wanted)?;
+    for ((&i, within), anywhere) in active.iter().zip(within).zip(anywhere) {
+        let state = &mut states[i];
+        // A mask whose pixels are all NaN has no peak, but is not clean.
+        let none = if state.masksum > 0 { f32::NAN } else { 0.0 };
+        state.peak = within.map_or(none, |p| p.value.abs());
+        state.peak_anywhere = anywhere.map_or(f32::NAN, |p| p.value.abs());
+        state.result.note_peak_anywhere(state.peak_anywhere);
+    }
+    Ok(())
+}
+
+/// Channels under one control; empty once it has ended.
+struct Group {
+    channels: Vec<usize>,
+    control: Control,
+    cyclethreshold: f32,
+    /// Components before this round.
+    round_start: usize,
+}
+
+impl Group {
+    fn new(channels: Vec<usize>) -> Self {
+        Self { channels, control: Control::default(), cyclethreshold: 0.0, round_start: 0 }
+    }
+
+    /// Ends the group if it has converged; otherwise sets the level of its next minor cycle.
+    fn judge(&mut self, params: &CleanParams, states: &mut [ChannelState<'_>]) {
+        let mut level = Level { masksum: 0, peak: 0.0, nsigma_threshold: 0.0 };
+        let mut sidelobe_level = 0.0f64;
+        for state in self.channels.iter().map(|&i| &states[i]).filter(|s| s.has_data) {
+            level.masksum += state.masksum;
+            level.nsigma_threshold = level.nsigma_threshold.max(state.nsigma_threshold);
+            // A NaN stays, so that the test sees it.
+            if !level.peak.is_nan() && !(state.peak <= level.peak) {
+                level.peak = state.peak;
+            }
+            sidelobe_level = sidelobe_level.max(state.result.sidelobe_level);
+        }
+        match self.control.test(params, &level) {
+            Some(stop) => self.end(stop, states),
+            None => self.cyclethreshold = cyclethreshold(params, sidelobe_level, level.peak),
+        }
+    }
+
+    fn end(&mut self, stop: StopCode, states: &mut [ChannelState<'_>]) {
+        for i in self.channels.drain(..) {
+            let state = &mut states[i];
+            let record = MinorRecord {
+                start_peak_res: state.peak,
+                peak_res: state.peak,
+                start_peak_res_nm: state.peak_anywhere,
+                peak_res_nm: state.peak_anywhere,
+                masksum: state.masksum,
+                stop: None,
+                ..MinorRecord::default()
+            };
+            state.result.end(stop, state.mask.mask(), self.control.majors, record);
+        }
+    }
+
+    /// After the major cycle. A round in which no channel found anything to do would repeat forever.
+    fn end_round(&mut self, states: &mut [ChannelState<'_>]) {
+        if self.control.iterations == self.round_start {
+            self.end(StopCode::NoChange, states);
+        } else {
+            self.control.majors += 1;
+            self.round_start = self.control.iterations;
+        }
+    }
+}
+
+/// Runs the minor cycle of all groups' channels, records it, and gives the channels whose models changed.
+fn minor_cycle(
+    batch: &mut impl Cycles,
+    params: &CleanParams,
+    groups: &mut [Group],
+    states: &mut [ChannelState<'_>],
+) -> Result<Vec<usize>> {
+    let mut controls = Vec::new();
+    for group in groups.iter() {
+        for state in group.channels.iter().map(|&i| &states[i]).filter(|s| s.has_data) {
+            controls.push(HogbomControl {
+                channel: state.index,
+                mask: state.mask.mask(),
+                gain: params.gain,
+                threshold: group.cyclethreshold.max(state.nsigma_threshold),
+                max_iter: group.control.cycleniter(params),
+            });
+        }
+    }
+    let mut results = batch.hogbom(&controls)?.into_iter();
+    let mut cleaned = Vec::new();
+    for group in groups.iter_mut() {
+        for &i in &group.channels {
+            let state = &mut states[i];
+            let Some(result) = state.has_data.then(|| results.next()).flatten() else { continue };
+            let iterations = result.components.len();
+            state.result.record(
+                &result.components,
+                MinorRecord {
+                    start_iter_done: group.control.iterations,
+                    cycle_start_iter: group.round_start,
+                    iter_done: iterations,
+                    start_peak_res: state.peak,
+                    peak_res: result.peak,
+                    start_peak_res_nm: state.peak_anywhere,
+                    peak_res_nm: state.peak_anywhere,
+                    cycle_thresh: group.cyclethreshold,
+                    masksum: state.masksum,
+                    stop: Some(MinorStop::of(
+                        iterations,
+                        result.peak,
+                        group.cyclethreshold,
+                        state.nsigma_threshold,
+                    )),
+                    ..MinorRecord::default()
+                },
+            );
+            state.rounds += 1;
+            state.cyclethreshold = group.cyclethreshold;
+            group.control.iterations += iterations;
+            if iterations > 0 {
+                cleaned.push(state.index);
+            }
+        }
+    }
+    Ok(cleaned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 //! Clean masks: where the minor cycle may place components.
 
+mod policy;
+
+pub use policy::{ChannelMask, FixedMask, MaskInput, MaskPolicy};
+
 pub mod auto;
 
 /// Consecutive pixels of one row of a mask.
