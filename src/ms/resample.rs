@@ -125,3 +125,7 @@ fn moved(v: Complex32, shift_m: f64, freq_hz: f64) -> Complex32 {
     let moved = Complex64::new(v.re.into(), v.im.into()) * phase;
     Complex32::new(moved.re as f32, moved.im as f32)
 }
+
+#[cfg(test)]
+#[path = "resample_tests.rs"]
+mod tests;

@@ -235,3 +235,7 @@ fn interpolate(window: &DataChannels, hz: f64, same_frame: bool) -> Option<Tap> 
     let fraction = ((hz - f[first]) / (f[second] - f[first])).clamp(0.0, 1.0);
     Some(Tap { first, second: Some((second, fraction)), freq_hz: hz })
 }
+
+#[cfg(test)]
+#[path = "sampling_tests.rs"]
+mod tests;
