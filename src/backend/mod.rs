@@ -19,7 +19,7 @@ use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 /// Real image planes in a backend's memory.
 pub trait PlaneStore: Send + Sync {
     /// A stack of planes of one shape.
-    type Planes: Send;
+    type Planes: Send + Sync;
 
     /// `n` planes of `ny × nx` zeros.
     fn zeros(&self, n: usize, ny: usize, nx: usize) -> Result<Self::Planes>;
@@ -34,7 +34,7 @@ pub trait PlaneStore: Send + Sync {
 /// Between uv grids and images: `fft`, `correct`, `normalise`.
 pub trait Transform: PlaneStore {
     /// A stack of half (Hermitian) uv grids, padded, pruned to the columns that hold data.
-    type Grids: Send;
+    type Grids: Send + Sync;
 
     /// Grids for `n` channels.
     fn grids(&self, plan: &OperatorPlan, n: usize) -> Result<Self::Grids>;
@@ -88,7 +88,7 @@ pub enum Source {
 /// Between visibilities and uv grids: `grid`, `degrid`.
 pub trait Gridder: Transform {
     /// Visibilities, imaging weights and predicted visibilities of a batch.
-    type Samples: Send;
+    type Samples: Send + Sync;
 
     /// Takes a block to the backend's memory, in the order of the plan's bins.
     fn samples(&self, plan: &OperatorPlan, block: &VisBlock) -> Result<Self::Samples>;
