@@ -10,7 +10,7 @@ use std::{
 
 use cubeclean::{
     beam::Beam,
-    cube::{self, Beams, CubeSpec, Format, Product},
+    cube::{self, Beams, CubeReader, CubeSpec, Format, MaskFile, Plane, Product},
     error::Error,
     geometry::{Direction, DirectionFrame, ImageGrid},
     mask::Mask,
@@ -382,4 +382,169 @@ fn errors_name_the_path_and_the_way_out() {
         assert!(writer.write_plane(0, 0, &[0.0; 200], Some(&mask)).is_err());
         assert!(writer.finish(&Beams::PerPlane(vec![None])).is_err());
     }
+}
+
+/// Compares a plane with `expected(x, y)`, `None` where the pixel is not valid.
+fn assert_plane(plane: &Plane, nx: usize, expected: impl Fn(usize, usize) -> Option<f32>) {
+    for (i, &value) in plane.values.iter().enumerate() {
+        let (x, y) = (i % nx, i / nx);
+        match expected(x, y) {
+            Some(expected) => assert_eq!((value, plane.valid.get(x, y)), (expected, true)),
+            None => assert!(!plane.valid.get(x, y), "({x}, {y})"),
+        }
+    }
+}
+
+/// Images that python-casacore and astropy made: tiles that span channels, both byte orders, axes in
+/// another order, all pixel types, scaled and blank integers.
+#[test]
+fn images_of_casacore_and_astropy_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    python("make_images.py", &[directory.path()]);
+    let open = |name: &str| CubeReader::open(directory.path().join(name)).unwrap();
+    let masked = |x, y, s, c| valid(x, y, s, c).then(|| pixel(x, y, s, c));
+
+    for name in ["little.image", "big.image"] {
+        let image = open(name);
+        assert_eq!(image.shape(), [70, 150, 3, 2], "{name}");
+        for (stokes, channel) in [(0, 0), (2, 0), (1, 1), (2, 1)] {
+            let plane = image.read_plane(stokes, channel).unwrap();
+            // The script numbers planes by axis; here axis 2 is Stokes.
+            assert_plane(&plane, 70, |x, y| masked(x, y, channel, stokes));
+        }
+        assert!(image.read_plane(3, 0).is_err());
+    }
+    for name in ["f32.fits", "f64.fits"] {
+        let image = open(name);
+        assert_eq!(image.shape(), [70, 150, 2, 3], "{name}");
+        for (stokes, channel) in [(0, 0), (1, 0), (0, 2), (1, 1)] {
+            let plane = image.read_plane(stokes, channel).unwrap();
+            assert_plane(&plane, 70, |x, y| masked(x, y, stokes, channel));
+        }
+    }
+    for name in ["u8.fits", "i16.fits", "i32.fits", "i64.fits"] {
+        let plane = open(name).read_plane(1, 2).unwrap();
+        assert_plane(&plane, 70, |x, y| {
+            let number = ((pixel(x, y, 1, 2) - 3.0) * 2.0).round_ties_even().abs() % 250.0;
+            valid(x, y, 1, 2).then_some(0.5 * number + 3.0)
+        });
+    }
+    let image = open("plane.fits");
+    assert_eq!(image.shape(), [70, 150, 1, 1]);
+    assert_plane(&image.read_plane(0, 0).unwrap(), 70, |x, y| Some(pixel(x, y, 0, 0)));
+}
+
+#[test]
+fn our_own_products_are_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("im");
+    let spec = spec(130, 40, 3, &[Stokes::XX, Stokes::YY]);
+    write(&name, Product::Image, &spec, &Beams::None);
+    for format in FORMATS {
+        let image = CubeReader::open(format.path(&name, Product::Image)).unwrap();
+        assert_eq!(image.shape(), [130, 40, 2, 3]);
+        assert_eq!(image.world().unit.as_deref(), Some("Jy/beam"));
+        let spectral = image.world().spectral.unwrap();
+        assert!((spectral.start_hz - 230.5e9).abs() < 1e-3);
+        assert!((spectral.width_hz + 488_281.25).abs() < 1e-6);
+        let cube::Sky::Equatorial(sky) = &image.world().sky else { panic!("no sky") };
+        assert!(sky.reference.separation(&spec.grid.phase_center) < 1e-13);
+        assert_eq!(sky.pixel, [65.0, 20.0]);
+        assert!((sky.increment[0] / spec.grid.cell_x + 1.0).abs() < 1e-13);
+        for (stokes, channel) in [(0, 0), (1, 0), (0, 2), (1, 1)] {
+            let plane = image.read_plane(stokes, channel).unwrap();
+            assert_plane(&plane, 130, |x, y| {
+                valid(x, y, stokes, channel).then(|| pixel(x, y, stokes, channel))
+            });
+        }
+    }
+}
+
+/// Writes a mask of `nchan` channels whose pixels are in where `valid` says so.
+fn write_mask(name: &Path, format: Format, spec: &CubeSpec) -> PathBuf {
+    let writer = cube::create(name, Product::Mask, format, spec, true).unwrap();
+    for channel in 0..spec.channels.nchan {
+        let values: Vec<f32> = (0..spec.grid.npix())
+            .map(|i| u8::from(valid(i % spec.grid.nx, i / spec.grid.nx, 0, channel)).into())
+            .collect();
+        writer.write_plane(0, channel, &values, None).unwrap();
+    }
+    writer.finish(&Beams::None).unwrap()
+}
+
+#[test]
+fn masks_come_from_images_of_the_same_grid() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("user");
+    let cube = spec(60, 50, 4, &[Stokes::I]);
+    let one = spec(60, 50, 1, &[Stokes::I]);
+    for format in FORMATS {
+        let path = write_mask(&name, format, &cube);
+        let mask = MaskFile::open(&path, &cube.grid, &cube.channels).unwrap();
+        assert!(!mask.is_one_plane());
+        let expected = |c| Mask::from_fn(60, 50, |x, y| valid(x, y, 0, c));
+        assert_eq!(mask.plane(3).unwrap(), expected(3));
+
+        let path = write_mask(&name, format, &one);
+        let mask = MaskFile::open(&path, &cube.grid, &cube.channels).unwrap();
+        assert!(mask.is_one_plane());
+        assert_eq!(mask.plane(3).unwrap(), expected(0));
+    }
+}
+
+#[test]
+fn masks_of_another_grid_are_refused_with_both_shapes() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("user");
+    let cube = spec(60, 50, 4, &[Stokes::I]);
+    let refusal = |change: &dyn Fn(&mut CubeSpec)| {
+        let mut other = cube.clone();
+        change(&mut other);
+        let path = write_mask(&name, Format::Casa, &other);
+        MaskFile::open(&path, &cube.grid, &cube.channels).unwrap_err().to_string()
+    };
+    let error = refusal(&|s| s.grid.nx = 61);
+    assert!(error.contains("61 x 50") && error.contains("60 x 50"), "{error}");
+    let error = refusal(&|s| s.channels.nchan = 3);
+    assert!(error.contains("3 channels") && error.contains("4 channels"), "{error}");
+    let error = refusal(&|s| s.grid.phase_center.dec += 2.0 * s.grid.cell_y);
+    assert!(error.contains("2.00 pixels"), "{error}");
+    let error = refusal(&|s| s.grid.cell_x *= 1.1);
+    assert!(error.contains("3.00 pixels"), "{error}");
+    let error = refusal(&|s| s.channels.start_hz += s.channels.width_hz);
+    assert!(error.contains("1.00 channels"), "{error}");
+    let error = refusal(&|s| s.channels.width_hz *= -1.0);
+    assert!(error.contains("6.00 channels"), "{error}");
+}
+
+/// Files that are cut off, or no images at all, are errors that name them.
+#[test]
+fn damaged_images_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = directory.path().join("im");
+    let spec = spec(60, 50, 4, &[Stokes::I]);
+    write(&name, Product::Image, &spec, &Beams::None);
+    let fits = Format::Fits.path(&name, Product::Image);
+    let bytes = fs::read(&fits).unwrap();
+    let cut = directory.path().join("cut.fits");
+    for length in (0..40_000).step_by(720) {
+        fs::write(&cut, &bytes[..length]).unwrap();
+        let error = CubeReader::open(&cut).unwrap_err().to_string();
+        assert!(error.contains("cut.fits"), "{error}");
+    }
+    let casa = Format::Casa.path(&name, Product::Image);
+    for file in ["table.dat", "table.f0", "table.f0_TSM0", "mask0/table.f0_TSM0", "mask0/table.dat"]
+    {
+        let whole = fs::read(casa.join(file)).unwrap();
+        for part in 0..20 {
+            fs::write(casa.join(file), &whole[..whole.len() * part / 20]).unwrap();
+            let read = CubeReader::open(&casa).and_then(|image| image.read_plane(0, 3));
+            assert!(read.is_err(), "{file} cut to {part}/20");
+        }
+        fs::write(casa.join(file), whole).unwrap();
+    }
+    CubeReader::open(&casa).and_then(|image| image.read_plane(0, 3)).unwrap();
+    assert!(CubeReader::open(directory.path()).is_err());
+    assert!(CubeReader::open(directory.path().join("missing")).is_err());
+    assert!(CubeReader::open(casa.join("logtable")).is_err());
 }

@@ -1,4 +1,4 @@
-//! Products on disk: CASA images and FITS cubes, written plane by plane in place.
+//! Products on disk: CASA images and FITS cubes, written plane by plane in place, and read back.
 //!
 //! # Layout
 //!
@@ -26,7 +26,9 @@
 
 mod casa;
 mod fits;
+mod mask_file;
 mod product;
+mod read;
 mod staging;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +42,9 @@ use crate::{
     spectral::ChannelGrid,
 };
 
+pub use mask_file::MaskFile;
 pub use product::{Format, Product};
+pub use read::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis, World};
 
 /// What the headers of a cube's products say.
 #[derive(Clone, Debug)]

@@ -127,14 +127,18 @@ impl Table {
     /// The directory of a subtable that the keyword `name` refers to, if there is one on disk.
     pub fn subtable_path(&self, name: &str) -> Option<PathBuf> {
         let Some(Value::Table(reference)) = self.keywords().get(name) else { return None };
-        let path = match reference.strip_prefix("././") {
+        Some(self.resolve(reference)).filter(|path| path.join("table.dat").is_file())
+    }
+
+    /// The directory that a [`Value::Table`] among this table's keywords refers to.
+    pub fn resolve(&self, reference: &str) -> PathBuf {
+        match reference.strip_prefix("././") {
             Some(inside) => self.path.join(inside),
             None => match reference.strip_prefix("./") {
                 Some(beside) => self.path.parent().unwrap_or(Path::new("")).join(beside),
                 None => PathBuf::from(reference),
             },
-        };
-        path.join("table.dat").is_file().then_some(path)
+        }
     }
 
     /// Opens the subtable that the keyword `name` refers to.
@@ -295,6 +299,53 @@ impl Table {
             bytes += tiled.read_box(column, cube, &inner, &positions, out, scratch)?;
         }
         Ok(bytes)
+    }
+
+    /// Shape of the cell of a tiled array column; none where it is undefined.
+    ///
+    /// # Errors
+    /// If there is no such row, or the column is not kept in tiles or its files cannot be read.
+    pub fn tiled_shape(&self, column: &Column, row: u64) -> Result<Option<Vec<usize>>> {
+        self.check_row(column, row)?;
+        let Manager::Tiled(tiled) = self.manager(column)? else {
+            return Err(self.unreadable(column, "a cell outside tiles"));
+        };
+        let shape = |place| tiled.cell_shape(place).iter().map(|&n| n as usize).collect();
+        Ok(tiled.place(row)?.map(shape))
+    }
+
+    /// Reads a box of one cell of a tiled array column: `ranges` along each axis, the first one
+    /// fastest. Only the tiles that the box touches are read.
+    ///
+    /// # Errors
+    /// If the box is not in the cell, or as [`Table::tiled_shape`].
+    pub fn read_box<T: Element>(
+        &self,
+        column: &Column,
+        row: u64,
+        ranges: &[Range<usize>],
+    ) -> Result<Vec<T>> {
+        if column.data_type != T::TYPE || !column.is_array {
+            return Err(self.wrong_type(column, T::TYPE, true));
+        }
+        self.check_row(column, row)?;
+        let Manager::Tiled(tiled) = self.manager(column)? else {
+            return Err(self.unreadable(column, "a box outside tiles"));
+        };
+        let place = tiled.place(row)?.ok_or_else(|| self.undefined(column, row))?;
+        let mut inner: Vec<_> = ranges.iter().map(|r| r.start as u64..r.end as u64).collect();
+        let positions: Vec<u64> = match place.1 {
+            Some(position) => vec![position],
+            None => inner.pop().unwrap_or_default().collect(),
+        };
+        let lengths: Vec<_> = ranges.iter().map(ExactSizeIterator::len).collect();
+        let count = elements(&lengths);
+        let bytes = count.and_then(|n| (n as u64).checked_mul(T::BITS)).map(|bits| bits / 8);
+        let cube = &tiled.cubes[place.0];
+        tiled.file(cube)?.check(0, bytes.unwrap_or(u64::MAX))?;
+        let mut out = vec![T::default(); count.unwrap_or(0)];
+        tiled.read_box(column, cube, &inner, &positions, &mut out, &mut Vec::new())?;
+        Ok(out)
     }
 
     fn tiled_array<T: Element>(
