@@ -1,10 +1,21 @@
 //! MeasurementSets: metadata, selection, and parallel reading of visibilities.
 
+mod metadata;
+mod read;
 mod resample;
+mod selection;
+mod syntax;
 pub mod table;
+mod time;
 mod vis;
 
+pub use metadata::{
+    Antenna, DataDescription, Field, MeasurementSet, Observation, Polarization, Source,
+    SpectralWindow,
+};
+pub use read::ReadStats;
 pub use resample::{resample, slot_frames};
+pub use selection::{RowCounts, Selected, SelectedSpw, Selection};
 pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
 
 /// A correlation product or Stokes parameter that an image plane shows.
