@@ -24,3 +24,51 @@ fn assets_unpack_and_decode() {
         (common::small_truth().cube.iter().fold(0f32, |a, &b| a.max(b)) - 4.5327e-3).abs() < 1e-7
     );
 }
+
+/// The picture of CASA's own cube, drawn from the planes that the goldens keep.
+#[test]
+fn a_quicklook_is_drawn() {
+    use cubeclean::{
+        beam::Beam,
+        geometry::{Direction, DirectionFrame, ImageGrid},
+        report::{Quicklook, quicklook},
+        spectral::{ChannelGrid, FreqFrame},
+    };
+    let arcsec = std::f64::consts::PI / 648_000.0;
+    let golden = common::golden("ngc5921");
+    let [major, minor, pa] = golden.beams[20];
+    let grid = ImageGrid {
+        nx: 256,
+        ny: 256,
+        cell_x: 15.0 * arcsec,
+        cell_y: 15.0 * arcsec,
+        phase_center: Direction {
+            ra: -2.260_201_38,
+            dec: 0.088_430_02,
+            frame: DirectionFrame::J2000,
+        },
+    };
+    let channels = ChannelGrid {
+        frame: FreqFrame::Lsrk,
+        start_hz: 1_412_787_144.081,
+        width_hz: 24_414.062_5,
+        nchan: 46,
+        restfreq_hz: 1_420_405_752.0,
+    };
+    let what = Quicklook {
+        title: "NGC 5921",
+        subtitle: "H I with the VLA, imaged by CASA",
+        grid: &grid,
+        channels: &channels,
+        beam: Some(Beam { major: major * arcsec, minor: minor * arcsec, pa: pa.to_radians() }),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ngc5921.png");
+    let planes = |c: usize| Ok(golden.plane("image", c).into_raw_vec_and_offset().0);
+    quicklook(&path, &what, &planes).unwrap();
+    let png = std::fs::read(&path).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 20_000, "{} bytes", png.len());
+    if let Some(keep) = std::env::var_os("CUBECLEAN_KEEP_PICTURE") {
+        std::fs::copy(&path, keep).unwrap();
+    }
+}

@@ -1,7 +1,9 @@
 //! What a run tells: progress while it runs, a summary when it ends, a picture of the cube.
 
 mod progress;
+mod quicklook;
 mod summary;
 
 pub use progress::{Event, Progress, Silent};
+pub use quicklook::{Moments, Planes, Quicklook, quicklook};
 pub use summary::{ChannelSummary, Control, MinorCycle, Resources, Summary, stop_description};
