@@ -16,6 +16,7 @@ pub use parameters::Parameters;
 pub use table::{Group, PARAMETERS, Parameter, Support};
 
 pub use crate::{
+    ms::DataColumn,
     spectral::{AxisValue, VelocityType},
     weighting::{Taper, WeightingScheme},
 };
@@ -112,6 +113,8 @@ pub struct Config {
     /// Where components may be placed.
     pub mask: MaskChoice,
 
+    /// Make the restored image.
+    pub restoration: bool,
     /// Beam of the restored image.
     pub restoringbeam: RestoringBeam,
     /// Level of the PSF above which its main lobe is fitted.
@@ -128,15 +131,6 @@ pub struct Config {
     pub no_effect: Vec<(&'static str, &'static str)>,
     /// What was given, as the equivalent command: for the history of the products.
     pub command: String,
-}
-
-/// A column of visibilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataColumn {
-    /// DATA.
-    Data,
-    /// CORRECTED_DATA.
-    Corrected,
 }
 
 /// Where the image's centre is taken from.

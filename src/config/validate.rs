@@ -11,7 +11,7 @@ use crate::{
     beam::Beam,
     cube::{Format, Product},
     error::{Error, Result},
-    geometry::{Direction, DirectionFrame},
+    geometry::Direction,
     gridding::{OperatorOptions, WTermMode},
     ms::Stokes,
     spectral::{FreqFrame, Interpolation},
@@ -125,6 +125,7 @@ impl Config {
 
             mask: mask(p)?,
 
+            restoration: p.flag("restoration")?,
             restoringbeam: restoringbeam(p)?,
             psfcutoff: p.number(
                 "psfcutoff",
@@ -313,40 +314,15 @@ fn cell(p: &Parameters) -> Result<[f64; 2]> {
     }
 }
 
-/// A field id, or "J2000 15h22m00s 5d04m00s" and the like.
+/// A field id, or a direction.
 fn phasecenter(text: &str) -> Result<PhaseCenter> {
-    let bad = |problem: &str| {
-        Error::parameter(
-            "phasecenter",
-            text,
-            problem,
-            "give a field id, or frame, right ascension and declination: 'J2000 15h22m00.0s 5d04m00.0s'",
-        )
-    };
     if text.is_empty() {
         return Ok(PhaseCenter::FirstField);
     }
-    if let Ok(field) = text.parse() {
-        return Ok(PhaseCenter::Field(field));
+    match text.parse() {
+        Ok(field) => Ok(PhaseCenter::Field(field)),
+        Err(_) => Ok(PhaseCenter::Direction(Direction::parse("phasecenter", text)?)),
     }
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let (frame, ra, dec) = match words.as_slice() {
-        [frame, ra, dec] => (*frame, *ra, *dec),
-        // tclean takes J2000 where no frame is named.
-        [ra, dec] => ("J2000", *ra, *dec),
-        _ => return Err(bad("is not a field id or a direction")),
-    };
-    let frame = match frame.to_ascii_uppercase().as_str() {
-        "J2000" => DirectionFrame::J2000,
-        "ICRS" => DirectionFrame::Icrs,
-        _ => return Err(bad("has a frame other than J2000 and ICRS")),
-    };
-    let ra = units::angle("phasecenter", ra)?;
-    let dec = units::angle("phasecenter", dec)?;
-    if dec.abs() > std::f64::consts::FRAC_PI_2 {
-        return Err(bad("has a declination beyond 90deg"));
-    }
-    Ok(PhaseCenter::Direction(Direction { ra: ra.rem_euclid(std::f64::consts::TAU), dec, frame }))
 }
 
 fn stokes(p: &Parameters) -> Result<Stokes> {

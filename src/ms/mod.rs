@@ -18,6 +18,15 @@ pub use resample::{resample, slot_frames};
 pub use selection::{RowCounts, Selected, SelectedSpw, Selection};
 pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
 
+/// A column of visibilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataColumn {
+    /// DATA.
+    Data,
+    /// CORRECTED_DATA.
+    Corrected,
+}
+
 /// A correlation product or Stokes parameter that an image plane shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Stokes {
