@@ -344,6 +344,19 @@ fn what_an_interrupted_run_left_is_not_overwritten_unasked() {
     }
 }
 
+#[test]
+fn a_run_that_is_alive_is_not_overwritten() {
+    for format in FORMATS {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().join("im");
+        let spec = spec(20, 10, 2, &[Stokes::I]);
+        let writer = cube::create(&name, Product::Image, format, &spec, false).unwrap();
+        let error = write_constant(&name, format, 1.0, true).unwrap_err();
+        assert!(error.to_string().contains("another run is writing it"), "{error}");
+        writer.finish(&Beams::None).unwrap();
+    }
+}
+
 /// `--overwrite` replaces products; it does not delete a directory that happens to have the name.
 #[test]
 fn overwriting_spares_what_is_not_a_product() {

@@ -18,6 +18,9 @@ const INCOMPLETE: &str = ".incomplete";
 /// cannot exchange two names at once.
 const REPLACED: &str = ".replaced";
 
+/// Name of the file that holds the pixels of a CASA image or of its mask.
+pub(super) const TILE_FILE: &str = "table.f0_TSM0";
+
 /// The two names of a product in the making.
 #[derive(Debug)]
 pub(super) struct Staging {
@@ -27,12 +30,13 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Claims the name of a product and makes its directory. With `overwrite`, what an interrupted
-    /// run left is removed; a finished product stays until [`Staging::publish`].
+    /// Claims the name of a product and makes the directory it goes to. With `overwrite`, what an
+    /// interrupted run left is removed; a finished product stays until [`Staging::publish`].
     pub(super) fn new(target: PathBuf, format: Format, overwrite: bool) -> Result<Self> {
         let temporary = incomplete(&target);
         if overwrite {
             check_replaceable(&target, format)?;
+            check_abandoned(&temporary, format)?;
             remove(&temporary)?;
         } else {
             check_free(&target)?;
@@ -41,6 +45,19 @@ impl Staging {
             fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
         }
         Ok(Self { format, target, temporary })
+    }
+
+    /// Makes the file of pixels, sparse, and locks it as long as it is open, so that no other run
+    /// takes it for abandoned.
+    pub(super) fn create_pixels(path: &Path, bytes: u64) -> Result<fs::File> {
+        let create = || {
+            let file = fs::File::create_new(path)?;
+            // Some network file systems know no locks; there, only `--overwrite` can do harm.
+            let _ = file.try_lock();
+            file.set_len(bytes)?;
+            Ok(file)
+        };
+        create().map_err(|e| Error::io("create", path, e))
     }
 
     /// Where to write.
@@ -122,6 +139,23 @@ fn check_replaceable(target: &Path, format: Format) -> Result<()> {
         path: target.to_owned(),
         remedy: format!("it is not {what}, so --overwrite leaves it: move it away yourself"),
     })
+}
+
+/// Fails if the run that writes `temporary` is still alive.
+fn check_abandoned(temporary: &Path, format: Format) -> Result<()> {
+    let pixels = match format {
+        Format::Casa => temporary.join(TILE_FILE),
+        Format::Fits => temporary.to_owned(),
+    };
+    let Ok(file) = fs::File::open(pixels) else { return Ok(()) };
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Exists {
+            path: temporary.to_owned(),
+            remedy: "another run is writing it: wait for its end, or give another imagename".into(),
+        }),
+        // Locked by nobody, or a file system without locks.
+        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(()),
+    }
 }
 
 fn incomplete(target: &Path) -> PathBuf {

@@ -19,7 +19,7 @@ use crate::{
 
 use super::{
     Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
-    staging::{Staging, sync_directory, write_all_at},
+    staging::{Staging, TILE_FILE, sync_directory, write_all_at},
 };
 use aips::Record;
 use tables::{Element, TiledTable};
@@ -27,9 +27,6 @@ use tiles::TileLayout;
 
 /// MJD of 1970-01-01, days.
 const UNIX_EPOCH_MJD: f64 = 40587.0;
-
-/// Name of the file of tiles in its table.
-const TILE_FILE: &str = "table.f0_TSM0";
 
 /// Writes one product as a CASA image.
 pub(super) struct CasaWriter {
@@ -150,9 +147,7 @@ impl TileFile {
         fs::create_dir(directory).map_err(|e| Error::io("create", directory, e))?;
         let path = directory.join(TILE_FILE);
         let bytes = rows * row_bytes as u64;
-        let file = File::create_new(&path)
-            .and_then(|file| file.set_len(bytes).map(|()| file))
-            .map_err(|e| Error::io("create", &path, e))?;
+        let file = Staging::create_pixels(&path, bytes)?;
         Ok(Self { path, file, bytes, row_bytes })
     }
 

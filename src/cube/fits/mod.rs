@@ -34,6 +34,8 @@ pub(super) struct FitsWriter {
     header: Header,
     header_blocks: usize,
     file: File,
+    /// Bytes of header and pixels, in whole blocks.
+    length: u64,
     /// Which planes have been written, by their place in the file.
     written: Vec<AtomicBool>,
 }
@@ -49,13 +51,12 @@ impl FitsWriter {
     ) -> Result<Self> {
         let header = header::primary(product, spec, shape);
         let header_blocks = header.blocks(header::BEAM_CARDS);
-        let path = staging.temporary();
-        let file = File::create_new(path).map_err(|e| Error::io("create", path, e))?;
+        let pixels_end =
+            (header_blocks * BLOCK) as u64 + 4 * (shape.npix() * shape.nplanes()) as u64;
+        let length = pixels_end.next_multiple_of(BLOCK as u64);
+        let file = Staging::create_pixels(staging.temporary(), length)?;
         let written = (0..shape.nplanes()).map(|_| AtomicBool::new(false)).collect();
-        let writer = Self { staging, product, shape, header, header_blocks, file, written };
-        let end = writer.data_end();
-        writer.file.set_len(end).map_err(|e| Error::io("create", writer.staging.temporary(), e))?;
-        Ok(writer)
+        Ok(Self { staging, product, shape, header, header_blocks, file, length, written })
     }
 
     /// Place of a plane in the file: channels run before Stokes.
@@ -65,11 +66,6 @@ impl FitsWriter {
 
     fn plane_offset(&self, plane: usize) -> u64 {
         (self.header_blocks * BLOCK) as u64 + plane as u64 * self.shape.npix() as u64 * 4
-    }
-
-    /// End of the pixels, with padding to a whole block.
-    fn data_end(&self) -> u64 {
-        self.plane_offset(self.shape.nplanes()).next_multiple_of(BLOCK as u64)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
@@ -104,7 +100,7 @@ impl FitsWriter {
         let blocks = header.blocks(0);
         let mut bytes = header.into_bytes(blocks);
         bytes.extend(rows);
-        self.write_at(&bytes, self.data_end())
+        self.write_at(&bytes, self.length)
     }
 }
 
