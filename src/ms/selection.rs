@@ -6,14 +6,11 @@ use std::{
 };
 
 use super::{
-    MeasurementSet, Rows, Slot, Stokes,
+    DataColumn, MeasurementSet, Rows, Slot, Stokes,
     metadata::correlation_name,
     syntax::{self, SpwChoice, listing},
 };
-use crate::{
-    config::DataColumn,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
 /// A selection, in tclean's terms.
 #[derive(Clone, Debug)]
