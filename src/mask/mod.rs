@@ -1,6 +1,7 @@
 //! Clean masks: where the minor cycle may place components.
 
 mod policy;
+pub mod region;
 
 pub use policy::{ChannelMask, FixedMask, MaskInput, MaskPolicy};
 
