@@ -1,0 +1,249 @@
+//! One batch of channels: from the MeasurementSet to planes on disk.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    plan::{Batches, Plan},
+    products::Products,
+    timers::Timers,
+};
+use crate::{
+    backend::{Backend, Batch},
+    beam::{Beam, fit_psf},
+    clean::{ChannelClean, CleanParams, Noise, clean},
+    config::Config,
+    cube::Product,
+    error::{Error, Result},
+    mask::{Mask, MaskPolicy},
+    ms::{VisBlock, resample},
+    pb::{pb_mask, pbcor},
+    report::{ChannelSummary, Event, Progress},
+    restore::restore,
+    weighting::{CubeDensity, Weighting},
+};
+
+/// What all batches of a run share.
+pub(super) struct Job<'a, B> {
+    pub config: &'a Config,
+    pub plan: &'a Plan,
+    pub backend: &'a B,
+    pub batches: &'a Batches,
+    pub weighting: Weighting,
+    pub density: Option<CubeDensity>,
+    pub clean: CleanParams,
+    pub masks: &'a dyn MaskPolicy,
+    pub progress: &'a dyn Progress,
+    pub channels_done: AtomicUsize,
+    pub timers: Timers,
+}
+
+/// A cleaned batch that is still in the backend's memory.
+pub(super) struct Cleaned<'a, B: Backend> {
+    batch: Batch<'a, B>,
+    channels: Range<usize>,
+    /// Where each channel's primary beam is above pblimit.
+    inside: Vec<Mask>,
+    pub results: Vec<ChannelClean>,
+}
+
+impl<B: Backend> Job<'_, B> {
+    /// Ends the run between pieces of work when a signal asked for it.
+    pub fn check_stop(&self) -> Result<()> {
+        match self.progress.stop_requested() {
+            None => Ok(()),
+            Some(signal) => Err(Error::Stopped {
+                signal,
+                remedy: format!(
+                    "products are complete only when the run ends: run it again with --overwrite \
+                     (what there is of them is named {}.*.incomplete)",
+                    self.config.imagename.display()
+                ),
+            }),
+        }
+    }
+
+    /// Reads the visibilities of image channels, with natural weights.
+    pub fn load(&self, channels: Range<usize>) -> Result<VisBlock> {
+        let raws = self.timers.time("read", || {
+            self.plan
+                .sampling
+                .needed(channels.clone())
+                .into_iter()
+                .map(|(spw, range)| {
+                    let (raw, stats) = self.plan.selected.read(spw, range)?;
+                    self.timers.add_read(&stats);
+                    Ok(raw)
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let Plan { sampling, rows, .. } = self.plan;
+        Ok(self.timers.time("resample", || resample(sampling, rows, &raws, channels)))
+    }
+
+    /// Takes image channels to the backend, with imaging weights, and makes their PSFs.
+    fn open(&self, channels: Range<usize>) -> Result<Batch<'_, B>> {
+        let mut block = self.load(channels)?;
+        self.timers.time("weight", || self.weighting.apply(&mut block, self.density.as_ref()));
+        let mut batch =
+            Batch::new(self.backend, &self.plan.operator, &block, self.batches.grid_count)?;
+        batch.make_psf()?;
+        Ok(batch)
+    }
+
+    /// Beams of the PSFs of image channels, for what has to be known of the whole cube before any of
+    /// it can be restored.
+    pub fn fit_beams(&self, channels: Range<usize>) -> Result<Vec<Option<Beam>>> {
+        let batch = self.open(channels)?;
+        self.timers.add_stages(&batch.times);
+        (0..batch.len())
+            .into_par_iter()
+            .map(|i| {
+                if batch.sumwt()[i] <= 0.0 {
+                    return Ok(None);
+                }
+                let psf = batch.psf_plane(i)?;
+                Ok(fit_psf(&psf, &self.plan.grid, self.clean.psfcutoff).ok())
+            })
+            .collect()
+    }
+
+    /// Images and cleans a batch.
+    pub fn clean_batch(&self, channels: Range<usize>) -> Result<Cleaned<'_, B>> {
+        self.check_stop()?;
+        let mut batch = self.open(channels.clone())?;
+        let all: Vec<usize> = (0..batch.len()).collect();
+        batch.make_residual(&all)?;
+        let grid = &self.plan.grid;
+        let inside = self.timers.time("pb", || {
+            let inside = channels.clone().into_par_iter().map(|channel| {
+                Ok(pb_mask(&self.plan.primary_beam_plane(channel, self.config.pblimit)?, grid))
+            });
+            inside.collect::<Result<Vec<Mask>>>()
+        })?;
+        self.check_stop()?;
+        let results = clean(&mut batch, grid, channels.clone(), &self.clean, self.masks, &inside)?;
+        Ok(Cleaned { batch, channels, inside, results })
+    }
+
+    /// Restores the channels of a batch and writes all their products.
+    pub fn write_batch(
+        &self,
+        cleaned: &Cleaned<'_, B>,
+        restoring: &RestoringBeams,
+        products: &Products,
+    ) -> Result<Vec<ChannelSummary>> {
+        let start = std::time::Instant::now();
+        let summaries = (0..cleaned.channels.len())
+            .into_par_iter()
+            .map(|i| {
+                self.check_stop()?;
+                self.write_channel(cleaned, i, restoring, products)
+            })
+            .collect();
+        self.timers.add("restore and write", start.elapsed());
+        self.timers.add_stages(&cleaned.batch.times);
+        summaries
+    }
+
+    fn write_channel(
+        &self,
+        cleaned: &Cleaned<'_, B>,
+        index: usize,
+        restoring: &RestoringBeams,
+        products: &Products,
+    ) -> Result<ChannelSummary> {
+        let Cleaned { batch, results, .. } = cleaned;
+        let result = &results[index];
+        let inside = &cleaned.inside[index];
+        let grid = &self.plan.grid;
+        let channel = result.channel;
+        let sumwt = batch.sumwt()[index];
+        // A positive pblimit blanks images; a negative one only bounds pbcor.
+        let blanked = (self.config.pblimit > 0.0).then_some(inside);
+
+        if products.has(Product::Psf) {
+            products.write(Product::Psf, channel, &batch.psf_plane(index)?, None)?;
+        }
+        products.write(Product::Sumwt, channel, &[sumwt as f32], None)?;
+        let pb = self.plan.primary_beam_plane(channel, self.config.pblimit)?;
+        products.write(Product::Pb, channel, &pb, blanked)?;
+        if products.has(Product::Mask) {
+            products.write(Product::Mask, channel, &mask_plane(&result.mask), None)?;
+        }
+        let residual = batch.residual_plane(index)?;
+        let model = batch.model_plane(index)?;
+        products.write(Product::Residual, channel, &residual, blanked)?;
+        products.write(Product::Model, channel, &model, None)?;
+
+        let fitted = result.beam.as_ref().ok().copied();
+        let beam = restoring.of(fitted);
+        let mut peak = 0.0;
+        if self.config.restoration {
+            let image = match (beam, fitted) {
+                (Some(beam), fitted) if sumwt > 0.0 => {
+                    restore(grid, &model, &residual, fitted.as_ref(), &beam)?
+                }
+                // Without a beam nothing was cleaned with one either: the residual is the image.
+                _ => residual.clone(),
+            };
+            peak = peak_of(&image, blanked);
+            products.write(Product::Image, channel, &image, blanked)?;
+            if products.has(Product::ImagePbcor) {
+                products.write(Product::ImagePbcor, channel, &pbcor(&image, &pb), Some(inside))?;
+            }
+        }
+        let rms = if sumwt > 0.0 { Noise::of(&residual, inside).sigma } else { 0.0 };
+        let done = self.channels_done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.progress.event(Event::Channel {
+            channel,
+            done,
+            total: self.plan.nchan(),
+            iterations: result.iterations,
+            peak_residual: result.minor.last().map_or(0.0, |m| f64::from(m.peak_res)),
+            stopcode: result.stop.code(),
+        });
+        Ok(super::summary::channel(result, &self.plan.sampling, sumwt, beam, rms, peak))
+    }
+}
+
+/// The beams that images are restored with.
+pub(super) enum RestoringBeams {
+    /// Each channel's own.
+    PerChannel,
+    /// The same for all.
+    Same(Beam),
+}
+
+impl RestoringBeams {
+    /// Of a channel with this fitted beam.
+    fn of(&self, fitted: Option<Beam>) -> Option<Beam> {
+        match self {
+            Self::PerChannel => fitted,
+            Self::Same(beam) => Some(*beam),
+        }
+    }
+}
+
+/// 1 in the mask, 0 elsewhere.
+fn mask_plane(mask: &Mask) -> Vec<f32> {
+    let mut plane = vec![0.0; mask.nx() * mask.ny()];
+    for pixel in mask.pixels() {
+        plane[pixel] = 1.0;
+    }
+    plane
+}
+
+/// Largest value, where the image is not blank.
+fn peak_of(image: &[f32], valid: Option<&Mask>) -> f64 {
+    let largest = |peak: f32, value: f32| peak.max(value);
+    let peak = match valid {
+        Some(mask) => mask.pixels().map(|p| image[p]).fold(f32::NEG_INFINITY, largest),
+        None => image.iter().copied().fold(f32::NEG_INFINITY, largest),
+    };
+    if peak.is_finite() { f64::from(peak) } else { 0.0 }
+}

@@ -1,0 +1,53 @@
+//! What the machine has, and what this process took of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Fraction of the free memory that a run plans with; the rest is the system's, for its cache of what
+/// we read and write.
+const SHARE: f64 = 0.8;
+
+/// Memory that a run without `--memory-limit` may take, bytes.
+pub(super) fn free_memory() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let free = system.available_memory();
+    let free = system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory));
+    (free as f64 * SHARE) as u64
+}
+
+/// Largest resident set size of this process so far, bytes; 0 where the system does not say.
+pub(super) fn peak_rss() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// Bytes that files, and all files below directories, take on disk.
+pub(super) fn bytes_on_disk(paths: &[PathBuf]) -> u64 {
+    paths.iter().map(|path| bytes_of(path)).sum()
+}
+
+#[cfg(unix)]
+fn bytes_of(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let own = metadata.blocks() * 512;
+    match fs::read_dir(path) {
+        Ok(entries) => own + entries.flatten().map(|e| bytes_of(&e.path())).sum::<u64>(),
+        Err(_) => own,
+    }
+}
+
+#[cfg(not(unix))]
+fn bytes_of(path: &Path) -> u64 {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|e| bytes_of(&e.path())).sum(),
+        Err(_) => fs::metadata(path).map_or(0, |m| m.len()),
+    }
+}

@@ -1,0 +1,349 @@
+//! What a job is going to do, decided from its parameters and the data's metadata before anything
+//! is written.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::{
+    backend::{Batch, Gridder},
+    config::{Config, PhaseCenter},
+    cube::CubeSpec,
+    error::{Error, Result},
+    geometry::{Direction, ImageGrid},
+    gridding::{OperatorPlan, Pointing},
+    ms::{MeasurementSet, Rows, Selected, Selection},
+    pb::PrimaryBeam,
+    spectral::{
+        AxisOrigin, AxisRequest, DataChannels, Sampling, SlotFrame, frequency_ratio,
+        observatory_position,
+    },
+};
+
+/// Fields may point this far apart and still be one pointing, rad: what pointing models and
+/// rounding of catalogues leave, far below any beam.
+const SAME_POINTING: f64 = 1.0 / 206_264.8;
+
+/// A planned job: its data, axes and operator.
+pub(super) struct Plan {
+    pub selected: Selected,
+    pub grid: ImageGrid,
+    pub sampling: Sampling,
+    /// Selected rows, referred to the image's phase centre.
+    pub rows: Arc<Rows>,
+    pub operator: OperatorPlan,
+    /// Where the antennas pointed.
+    pub pointing: Direction,
+    pub primary_beam: PrimaryBeam,
+    pub spec: CubeSpec,
+    /// What the user should know of the plan.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Plans the job.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or do not fit the parameters.
+    pub fn new(config: &Config) -> Result<Self> {
+        let ms = Arc::new(MeasurementSet::open(&config.vis)?);
+        let selected = ms.select(&Selection {
+            field: config.field.clone(),
+            spw: config.spw.clone(),
+            datacolumn: config.datacolumn,
+            stokes: config.stokes,
+        })?;
+        let mut warnings = Vec::new();
+        let pointing = pointing(&ms, &selected)?;
+        let grid = ImageGrid {
+            nx: config.imsize[0],
+            ny: config.imsize[1],
+            cell_x: config.cell[0],
+            cell_y: config.cell[1],
+            phase_center: match config.phasecenter {
+                PhaseCenter::FirstField => pointing,
+                PhaseCenter::Field(field) => ms.phase_center(field)?,
+                PhaseCenter::Direction(direction) => direction,
+            },
+        };
+        let position = observatory(&ms)?;
+        let sampling = sampling(config, &selected, &grid, position)?;
+        let rows = Arc::new(
+            selected.rows().to_phase_center(&phase_centers(&selected)?, &grid.phase_center),
+        );
+        let Some(freq_range) = sampling.observed_range_hz() else {
+            return Err(Error::parameter(
+                "start",
+                format!("{} GHz", sampling.grid().start_hz / 1e9),
+                "no channel of the cube gets any data",
+                "give start, width and nchan within the selected spectral windows",
+            ));
+        };
+        let pointings = [Pointing { direction: pointing }];
+        let operator = OperatorPlan::new(&grid, &rows, freq_range, &pointings, config.operator)?;
+        if operator.rows_off_grid > 0 {
+            warnings.push(format!(
+                "{} of {} rows lie outside the uv grid at {:.6} GHz and are left out: their fringes \
+                 are finer than two cells (choose a smaller cell to have them in)",
+                operator.rows_off_grid,
+                rows.uvw_m.len(),
+                freq_range.1 / 1e9
+            ));
+        }
+        Ok(Self {
+            primary_beam: primary_beam(&selected, &mut warnings)?,
+            spec: cube_spec(config, &selected, &grid, &sampling, position),
+            selected,
+            grid,
+            sampling,
+            rows,
+            operator,
+            pointing,
+            warnings,
+        })
+    }
+
+    /// The plan in one line.
+    pub fn describe(&self, batches: &Batches, backend: String) -> String {
+        let axis = self.sampling.grid();
+        format!(
+            "{} x {} pixels x {} channels from {:.6} GHz by {:.3} kHz ({:?}); {} rows, uv grid {} x {}, \
+             {} w-term passes; {} batches, {} on {backend}",
+            self.grid.nx,
+            self.grid.ny,
+            axis.nchan,
+            axis.start_hz / 1e9,
+            axis.width_hz / 1e3,
+            axis.frame,
+            self.rows.uvw_m.len(),
+            self.operator.grid.nu,
+            self.operator.grid.nv,
+            self.operator.passes.len(),
+            batches.channels.len(),
+            gigabytes(batches.bytes),
+        )
+    }
+
+    /// The `.pb` plane of an image channel.
+    pub fn primary_beam_plane(&self, channel: usize, pblimit: f64) -> Result<Vec<f32>> {
+        let freq_hz = self.sampling.grid().freq_hz(channel);
+        self.primary_beam.plane(&self.grid, &self.pointing, freq_hz, pblimit)
+    }
+
+    /// Number of image channels.
+    pub fn nchan(&self) -> usize {
+        self.sampling.grid().nchan
+    }
+
+    /// Splits the cube into batches of channels that fit `memory_limit` bytes of host memory
+    /// together with their planes on the way out.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] if not even one channel fits.
+    pub fn batches<B: Gridder>(&self, backend: &B, memory_limit: u64) -> Result<Batches> {
+        let layers = (0..self.nchan()).map(|c| self.sampling.layers(c).len()).max().unwrap_or(1);
+        let workers = rayon::current_num_threads();
+        let rows = self.rows.uvw_m.len();
+        // Per channel: the batch itself; its block, and the data channels the block is made of; and
+        // what a clean and the restoring hold of it: a copy of psf, residual and mask.
+        let block = 2 * layers * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
+        let per_channel = Batch::bytes(backend, &self.operator, 1, layers, 0)
+            + block
+            + 3 * self.grid.npix() * size_of::<f32>();
+        // Per worker: a uv grid, and a handful of planes while a channel is restored and written.
+        let per_worker =
+            backend.grid_bytes(&self.operator) + 6 * self.grid.npix() * size_of::<f32>();
+        // Once: baselines, and bins with their order and cells.
+        let fixed = rows * 200 + (64 << 20);
+        let fits = |channels: usize| {
+            let bytes = fixed + channels * per_channel + workers.min(channels) * per_worker;
+            bytes as u64 <= memory_limit
+        };
+        if !fits(1) {
+            return Err(Error::Resources {
+                resource: "host memory".into(),
+                needed: gigabytes((fixed + per_channel + per_worker) as u64),
+                available: gigabytes(memory_limit),
+                remedy: "make imsize smaller, or raise --memory-limit if the machine has more"
+                    .into(),
+            });
+        }
+        let most = (1..=self.nchan()).rev().find(|&n| fits(n)).unwrap_or(1);
+        // Batches of equal size: a short last one would leave cores idle.
+        let count = self.nchan().div_ceil(most);
+        let size = self.nchan().div_ceil(count);
+        let channels = (0..count)
+            .map(|i| i * size..((i + 1) * size).min(self.nchan()))
+            .filter(|range| !range.is_empty())
+            .collect();
+        let grid_count = workers.min(size);
+        let bytes = (fixed + size * per_channel + grid_count * per_worker) as u64;
+        Ok(Batches { channels, grid_count, bytes })
+    }
+}
+
+/// How the cube's channels go through the backend.
+pub(super) struct Batches {
+    /// Image channels of each batch.
+    pub channels: Vec<Range<usize>>,
+    /// Channels of a batch that have a uv grid at a time.
+    pub grid_count: usize,
+    /// Estimate of the memory that the largest takes, bytes.
+    pub bytes: u64,
+}
+
+/// Bytes for a reader.
+pub(super) fn gigabytes(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
+}
+
+/// The direction that the selected fields share.
+fn pointing(ms: &MeasurementSet, selected: &Selected) -> Result<Direction> {
+    let fields = selected.fields();
+    let first = ms.phase_center(fields[0])?;
+    for &field in &fields[1..] {
+        let separation = ms.phase_center(field)?.separation(&first);
+        if separation > SAME_POINTING {
+            let arcsec = separation.to_degrees() * 3600.0;
+            return Err(Error::Selection {
+                parameter: "field".into(),
+                value: fields.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+                path: ms.path().to_owned(),
+                problem: format!(
+                    "fields {} and {field} point {arcsec:.1} arcsec apart, and mosaics are not \
+                     supported yet",
+                    fields[0]
+                ),
+                remedy: "select one field (`cubeclean ms` lists them)".into(),
+            });
+        }
+    }
+    Ok(first)
+}
+
+/// Phase centre of every field by its id; fields that are not selected get the first one's.
+fn phase_centers(selected: &Selected) -> Result<Vec<Direction>> {
+    let ms = selected.measurement_set();
+    let mut centers = vec![ms.phase_center(selected.fields()[0])?; ms.fields().len()];
+    for &field in selected.fields() {
+        centers[field] = ms.phase_center(field)?;
+    }
+    Ok(centers)
+}
+
+/// Where the observatory is, ITRF metres: its catalogued position, as CASA takes it, or the mean of
+/// its antennas.
+fn observatory(ms: &MeasurementSet) -> Result<[f64; 3]> {
+    let known = observatory_position(ms.telescope());
+    known.or_else(|| ms.array_position_m()).ok_or_else(|| {
+        Error::data(
+            ms.path(),
+            "ANTENNA.POSITION",
+            format!("no antenna of {} has a position", ms.telescope()),
+            "repair the column: frequencies cannot be converted without it",
+        )
+    })
+}
+
+/// The cube's spectral axis and what feeds it.
+fn sampling(
+    config: &Config,
+    selected: &Selected,
+    grid: &ImageGrid,
+    position_m: [f64; 3],
+) -> Result<Sampling> {
+    let ms = selected.measurement_set();
+    let windows =
+        selected.spws().iter().map(|s| data_channels(ms, s)).collect::<Result<Vec<_>>>()?;
+    let slots = &selected.rows().slots;
+    let origin = AxisOrigin {
+        time: selected.rows().slots[0].time,
+        position_m,
+        direction: grid.phase_center,
+        source_restfreq_hz: ms.rest_freq_hz(selected.fields()[0], windows[0].spw),
+    };
+    let request = AxisRequest {
+        nchan: config.nchan,
+        start: config.start,
+        width: config.width,
+        outframe: config.outframe,
+        veltype: config.veltype,
+        restfreq_hz: config.restfreq,
+    };
+    let channels = request.channel_grid(&windows, &origin)?;
+    let frames = slots
+        .iter()
+        .map(|slot| {
+            let data = ms.freq_frame(slot.spw)?;
+            let direction = ms.phase_center(slot.field)?;
+            let to_image =
+                frequency_ratio(data, config.outframe, slot.time, &position_m, &direction)?;
+            Ok(SlotFrame { spw: slot.spw, to_image })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Sampling::new(channels, config.interpolation, windows, &frames)
+}
+
+/// A selected spectral window, as the spectral axis sees it.
+fn data_channels(ms: &MeasurementSet, selected: &crate::ms::SelectedSpw) -> Result<DataChannels> {
+    let window = &ms.spectral_windows()[selected.id];
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for channel in (0..selected.channels.len()).filter(|&c| selected.channels[c]) {
+        match ranges.last_mut() {
+            Some(range) if range.end == channel => range.end += 1,
+            _ => ranges.push(channel..channel + 1),
+        }
+    }
+    DataChannels::new(
+        selected.id,
+        ms.freq_frame(selected.id)?,
+        window.chan_freq_hz.clone(),
+        window.chan_width_hz[0],
+        ranges,
+    )
+}
+
+/// The primary beam of the antennas that most of the selected rows belong to.
+fn primary_beam(selected: &Selected, warnings: &mut Vec<String>) -> Result<PrimaryBeam> {
+    let ms = selected.measurement_set();
+    let mut diameters: Vec<(f64, usize)> = Vec::new();
+    for &antenna in selected.antennas().iter().flatten() {
+        let diameter = ms.antennas().get(antenna as usize).map_or(0.0, |a| a.dish_diameter_m);
+        match diameters.iter_mut().find(|(d, _)| *d == diameter) {
+            Some((_, count)) => *count += 1,
+            None => diameters.push((diameter, 1)),
+        }
+    }
+    diameters.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.total_cmp(&b.0)));
+    let diameter = diameters.first().map_or(0.0, |d| d.0);
+    if diameters.len() > 1 {
+        warnings.push(format!(
+            "antennas of different diameters ({} m) are imaged with the primary beam of the {} m \
+             dishes, as tclean's gridder='standard' does",
+            diameters.iter().map(|d| d.0.to_string()).collect::<Vec<_>>().join(", "),
+            diameter
+        ));
+    }
+    PrimaryBeam::for_telescope(ms.telescope(), diameter)
+}
+
+/// What the products' headers say.
+fn cube_spec(
+    config: &Config,
+    selected: &Selected,
+    grid: &ImageGrid,
+    sampling: &Sampling,
+    telescope_position_m: [f64; 3],
+) -> CubeSpec {
+    let ms = selected.measurement_set();
+    let observation = ms.observations().first();
+    CubeSpec {
+        grid: grid.clone(),
+        channels: sampling.grid().clone(),
+        stokes: vec![config.stokes],
+        telescope: ms.telescope().to_owned(),
+        observer: observation.map_or_else(String::new, |o| o.observer.clone()),
+        object: ms.fields()[selected.fields()[0]].name.clone(),
+        obsdate_mjd: selected.rows().slots[0].time / 86_400.0,
+        telescope_position_m,
+        history: vec![format!("cubeclean {}", env!("CARGO_PKG_VERSION")), config.command.clone()],
+    }
+}

@@ -1,0 +1,65 @@
+//! The summary of a run, from what its rooms report.
+
+use crate::{
+    beam::Beam,
+    clean::{ChannelClean, MinorRecord},
+    config::{Config, CycleControl},
+    report::{ChannelSummary, Control, MinorCycle},
+    spectral::Sampling,
+};
+
+/// What a channel came to.
+pub(super) fn channel(
+    result: &ChannelClean,
+    sampling: &Sampling,
+    sumwt: f64,
+    restoring_beam: Option<Beam>,
+    rms: f64,
+    peak: f64,
+) -> ChannelSummary {
+    ChannelSummary {
+        channel: result.channel,
+        freq_hz: sampling.grid().freq_hz(result.channel),
+        sumwt,
+        beam: result.beam.as_ref().ok().copied(),
+        restoring_beam,
+        sidelobe_level: result.sidelobe_level,
+        rms,
+        peak,
+        stopcode: result.stop.code(),
+        // tclean counts the first residual too.
+        nmajordone: result.majors + 1,
+        minor: result.minor.iter().map(minor_cycle).collect(),
+    }
+}
+
+fn minor_cycle(record: &MinorRecord) -> MinorCycle {
+    MinorCycle {
+        start_iter_done: record.start_iter_done,
+        iter_done: record.iter_done,
+        start_peak_res: f64::from(record.start_peak_res),
+        peak_res: f64::from(record.peak_res),
+        start_peak_res_nm: f64::from(record.start_peak_res_nm),
+        peak_res_nm: f64::from(record.peak_res_nm),
+        start_model_flux: record.start_model_flux,
+        model_flux: record.model_flux,
+        cycle_thresh: f64::from(record.cycle_thresh),
+        masksum: record.masksum,
+        stopcode: record.stop.map_or(0, |s| s.code()),
+    }
+}
+
+/// Iteration control as asked for.
+pub(super) fn control(config: &Config) -> Control {
+    Control {
+        niter: config.niter,
+        cycleniter: config.cycleniter,
+        gain: config.gain,
+        threshold: config.threshold,
+        nsigma: config.nsigma,
+        cyclefactor: config.cyclefactor,
+        minpsffraction: config.minpsffraction,
+        maxpsffraction: config.maxpsffraction,
+        cube: config.cyclecontrol == CycleControl::Cube,
+    }
+}

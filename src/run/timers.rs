@@ -1,0 +1,75 @@
+//! Where a run's time and bytes went.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use crate::{backend::StageTimes, ms::ReadStats};
+
+/// Sums of times by stage, and of what was read; shared by threads.
+#[derive(Default)]
+pub(super) struct Timers {
+    sums: Mutex<Sums>,
+}
+
+#[derive(Default)]
+struct Sums {
+    /// In the order in which stages first ended.
+    host: Vec<(&'static str, Duration)>,
+    backend: StageTimes,
+    read: ReadStats,
+}
+
+impl Timers {
+    /// Runs a stage and adds its wall time.
+    pub fn time<T>(&self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(stage, start.elapsed());
+        result
+    }
+
+    /// Adds to a stage's time.
+    pub fn add(&self, stage: &'static str, time: Duration) {
+        let host = &mut self.lock().host;
+        match host.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, sum)) => *sum += time,
+            None => host.push((stage, time)),
+        }
+    }
+
+    /// Adds what a backend measured.
+    pub fn add_stages(&self, times: &StageTimes) {
+        self.lock().backend.add(times);
+    }
+
+    /// Adds what was read.
+    pub fn add_read(&self, stats: &ReadStats) {
+        let read = &mut self.lock().read;
+        read.samples += stats.samples;
+        read.flagged += stats.flagged;
+        read.non_finite += stats.non_finite;
+        read.bad_weight += stats.bad_weight;
+        read.bytes_read += stats.bytes_read;
+    }
+
+    /// What was read so far.
+    pub fn read(&self) -> ReadStats {
+        self.lock().read
+    }
+
+    /// Every stage with its seconds: the host's, then the backend's.
+    pub fn stages(&self) -> Vec<(String, f64)> {
+        let sums = self.lock();
+        let host = sums.host.iter().copied();
+        host.chain(sums.backend.stages())
+            .map(|(name, time)| (name.to_owned(), time.as_secs_f64()))
+            .collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sums> {
+        // Sums stay sums when another thread panicked while adding.
+        self.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
