@@ -5,13 +5,72 @@ use std::{ops::Range, sync::Arc};
 use num_complex::{Complex32, Complex64};
 use rayon::prelude::*;
 
-use super::{Layer, RawBlock, Rows, VisBlock};
+use super::{Layer, RawBlock, Rows, Selected, VisBlock};
 use crate::{
     SPEED_OF_LIGHT,
-    error::Result,
+    error::{Error, Result},
     geometry::Direction,
-    spectral::{DataChannels, FreqFrame, Sampling, SlotFrame, Tap, frequency_ratio},
+    spectral::{
+        AxisOrigin, DataChannels, FreqFrame, Sampling, SlotFrame, Tap, frequency_ratio,
+        observatory_position,
+    },
 };
+
+impl Selected {
+    /// The selected spectral windows, ascending, with their frames and selected channels.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for frequencies or a frame that cannot be used.
+    pub fn data_channels(&self) -> Result<Vec<DataChannels>> {
+        let ms = self.measurement_set();
+        self.spws()
+            .iter()
+            .map(|selected| {
+                let window = &ms.spectral_windows()[selected.id];
+                let mut ranges: Vec<Range<usize>> = Vec::new();
+                for channel in (0..selected.channels.len()).filter(|&c| selected.channels[c]) {
+                    match ranges.last_mut() {
+                        Some(range) if range.end == channel => range.end += 1,
+                        _ => ranges.push(channel..channel + 1),
+                    }
+                }
+                DataChannels::new(
+                    selected.id,
+                    ms.freq_frame(selected.id)?,
+                    window.chan_freq_hz.clone(),
+                    window.chan_width_hz.first().copied().unwrap_or(0.0),
+                    ranges,
+                )
+            })
+            .collect()
+    }
+
+    /// What ties the data's frame to that of a cube centred on `phase_center`: the first row's time,
+    /// the observatory's position (by the telescope's name, else the mean of the antennas), and the
+    /// rest frequency of the first field's source.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the observatory's position is not known.
+    pub fn axis_origin(&self, phase_center: &Direction) -> Result<AxisOrigin> {
+        let ms = self.measurement_set();
+        let first = self.rows().slots.first().copied();
+        let position = observatory_position(ms.telescope()).or_else(|| ms.array_position_m());
+        let (Some(first), Some(position_m)) = (first, position) else {
+            return Err(Error::data(
+                ms.path(),
+                "ANTENNA",
+                format!("no positions, and the telescope {:?} is not known", ms.telescope()),
+                "correct the column POSITION, or OBSERVATION.TELESCOPE_NAME",
+            ));
+        };
+        Ok(AxisOrigin {
+            time: first.time,
+            position_m,
+            direction: *phase_center,
+            source_restfreq_hz: ms.rest_freq_hz(first.field, first.spw),
+        })
+    }
+}
 
 /// The ratio of frames of each of the rows' slots, at its own time and towards its own field (which
 /// is where tclean takes the Doppler shift of the data; that of the cube's axis it takes towards the

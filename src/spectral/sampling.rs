@@ -213,9 +213,10 @@ fn first_channel(window: &DataChannels, before: impl Fn(f64) -> bool) -> usize {
 
 /// Linear interpolation of a window at observed frequency `hz`.
 ///
-/// Where the frames differ, a frequency that coincides with channel k is taken from k−1 and k, as
-/// at any other time: it happens at one integration at most, the one that the axis was converted
-/// at, and rounding must not decide what is needed there. (tclean does the same.)
+/// Where the frames differ, a frequency that coincides with channel k lies between k and k+1, or
+/// nowhere at the ends of the window: it happens at one integration at most, the one that the axis
+/// was converted at, and rounding must not decide what is needed there. (In tclean rounding does
+/// decide; on the sets tested it comes out like this.)
 fn interpolate(window: &DataChannels, hz: f64, same_frame: bool) -> Option<Tap> {
     let f = &window.freq_hz;
     let upper = first_channel(window, |c| if window.rising() { c < hz } else { c > hz });
@@ -226,7 +227,8 @@ fn interpolate(window: &DataChannels, hz: f64, same_frame: bool) -> Option<Tap> 
         Some(k) if same_frame => {
             return window.is_selected(k).then_some(Tap { first: k, second: None, freq_hz: hz });
         }
-        Some(k) => (k.checked_sub(1)?, k),
+        Some(0) => return None,
+        Some(k) => (k, k + 1),
         None => (upper.checked_sub(1)?, upper),
     };
     if second >= f.len() || !window.is_selected(first) || !window.is_selected(second) {

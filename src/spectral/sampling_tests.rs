@@ -121,11 +121,13 @@ fn check_linear(window: &DataChannels, tap: Option<Tap>, wanted: f64, same_frame
     let needs: Vec<f64> = if on_channel && same_frame {
         vec![index.round()]
     } else if on_channel {
-        vec![index.round() - 1.0, index.round()]
+        vec![index.round(), index.round() + 1.0]
     } else {
         vec![index.floor(), index.ceil()]
     };
-    let available = needs.iter().all(|&d| d >= 0.0 && window.is_selected(d as usize));
+    let at_the_start = on_channel && !same_frame && index.round() == 0.0;
+    let available =
+        !at_the_start && needs.iter().all(|&d| d >= 0.0 && window.is_selected(d as usize));
     let Some(tap) = tap else {
         assert!(!available, "{index}: a sample is missing");
         return;
