@@ -18,17 +18,19 @@
 //! Nothing here knows of other channels: callers update as many channels at once as they have cores.
 
 mod grow;
+mod policy;
 mod regions;
 mod smooth;
-mod statistics;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 
 use crate::{Error, Result, beam::Beam, mask::Mask};
 use grow::grow;
+pub use policy::AutoMasks;
 use regions::{Pruned, prune};
 use smooth::smooth_and_cut;
-pub use statistics::Noise;
+use statistics::Noise;
 
 /// The parameters of `usemask='auto-multithresh'`, by tclean's names and with its defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +96,7 @@ pub struct Surroundings<'a> {
 
 /// One channel's mask and what its history decides.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChannelMask {
+pub struct ChannelState {
     /// The mask as of the last update.
     pub mask: Mask,
     /// Updates so far.
@@ -163,7 +165,7 @@ pub fn region(pb: &[f32], nx: usize, pblimit: f64, pbmask: f64) -> Mask {
     where_plane(pb, nx, |v| f64::from(v) > level)
 }
 
-impl ChannelMask {
+impl ChannelState {
     /// No mask yet.
     pub fn new(nx: usize, ny: usize) -> Self {
         Self { mask: Mask::new(nx, ny, false), rounds: 0, stopped: None }
@@ -213,7 +215,7 @@ impl AutoMultithresh {
         &self,
         residual: &[f32],
         around: &Surroundings<'_>,
-        channel: &mut ChannelMask,
+        channel: &mut ChannelState,
     ) -> Option<Update> {
         if channel.stopped.is_some() {
             return None;
@@ -321,7 +323,7 @@ impl AutoMultithresh {
     fn stop(
         &self,
         kind: Threshold,
-        channel: &ChannelMask,
+        channel: &ChannelState,
         pixels: usize,
         at_clean_threshold: bool,
     ) -> Option<Stopped> {

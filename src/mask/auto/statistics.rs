@@ -55,15 +55,17 @@ pub fn robust(values: &[f32]) -> Option<Noise> {
 /// z(n) standard deviations are dropped, with mean, deviation and n of what is left so far, until
 /// none is or six times, as tclean does for the first mask with `fastnoise=False`.
 pub fn clipped(values: &[f32]) -> Option<Noise> {
+    let split = CoreAndTails::of(values);
     // What is left is always an interval of values, so no copy is made until the end.
     let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
-    let (mut n, mut mean, mut deviation) = moments(values, low, high);
+    let mut left = split.moments(values, low, high);
     for _ in 0..MAX_CLIPPINGS {
-        let reach = chauvenet_limit(n) * deviation;
+        let reach = chauvenet_limit(left.n) * left.deviation();
+        let mean = left.mean();
         (low, high) = (low.max(mean - reach), high.min(mean + reach));
-        let before = n;
-        (n, mean, deviation) = moments(values, low, high);
-        if n == before || n < 2 {
+        let before = left.n;
+        left = split.moments(values, low, high);
+        if left.n == before || left.n < 2 {
             break;
         }
     }
@@ -72,28 +74,96 @@ pub fn clipped(values: &[f32]) -> Option<Noise> {
     robust(&kept)
 }
 
-/// Number, mean and sample standard deviation of the values in [low, high].
-fn moments(values: &[f32], low: f64, high: f64) -> (usize, f64, f64) {
-    // Eight independent sums: the order is fixed, and the compiler can keep them in vectors.
-    const LANES: usize = 8;
-    let (mut n, mut sum, mut squares) = ([0u32; LANES], [0f64; LANES], [0f64; LANES]);
-    // Deviations from any value near the mean keep the sum of squares free of cancellation.
-    let origin = f64::from(values.first().copied().unwrap_or(0.0));
-    for chunk in values.chunks(LANES) {
-        for (lane, &v) in chunk.iter().enumerate() {
-            let v = f64::from(v);
-            let inside = v >= low && v <= high;
-            let d = if inside { v - origin } else { 0.0 };
-            n[lane] += u32::from(inside);
-            sum[lane] += d;
-            squares[lane] += d * d;
+/// The values split into a core, which no reasonable clipping touches, and the rest, so that a
+/// clipping looks at an eighth of them.
+struct CoreAndTails {
+    low: f64,
+    high: f64,
+    core: Moments,
+    tails: Vec<f32>,
+}
+
+impl CoreAndTails {
+    fn of(values: &[f32]) -> Self {
+        let sample = sorted_sample(values, &f64::from);
+        let (low, high) = match sample.len() {
+            0 => (f64::INFINITY, f64::NEG_INFINITY), // no core
+            n => (sample[n / 16], sample[n - 1 - n / 16]),
+        };
+        // Deviations from any value near the mean keep the sums of squares free of cancellation.
+        let origin = sample.get(sample.len() / 2).copied().unwrap_or(0.0);
+        let core = Moments::of(values, origin, low, high);
+        let in_core = |v: f32| f64::from(v) >= low && f64::from(v) <= high;
+        let mut tails = Vec::with_capacity(values.len() / 6);
+        compact(values, |v| v, |&v| !in_core(v), &mut tails);
+        Self { low, high, core, tails }
+    }
+
+    /// Moments of the values in [low, high].
+    fn moments(&self, values: &[f32], low: f64, high: f64) -> Moments {
+        if low <= self.low && high >= self.high {
+            let tails = Moments::of(&self.tails, self.core.origin, low, high);
+            self.core.and(&tails)
+        } else {
+            Moments::of(values, self.core.origin, low, high)
         }
     }
-    let n: usize = n.iter().map(|&n| n as usize).sum();
-    let (sum, squares): (f64, f64) = (sum.iter().sum(), squares.iter().sum());
-    let mean = sum / n.max(1) as f64;
-    let variance = (squares - sum * mean) / n.saturating_sub(1).max(1) as f64;
-    (n, origin + mean, variance.max(0.0).sqrt())
+}
+
+/// Number, sum and sum of squares of values less an origin.
+struct Moments {
+    origin: f64,
+    n: usize,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// Of the values in [low, high].
+    fn of(values: &[f32], origin: f64, low: f64, high: f64) -> Self {
+        // Eight independent sums: their order is fixed, and the compiler can keep them in vectors.
+        const LANES: usize = 8;
+        let (mut n, mut sum, mut squares) = ([0f64; LANES], [0f64; LANES], [0f64; LANES]);
+        let mut add = |lane: usize, v: f32| {
+            let v = f64::from(v);
+            let inside = if v >= low && v <= high { 1.0 } else { 0.0 };
+            let d = (v - origin) * inside;
+            n[lane] += inside;
+            sum[lane] += d;
+            squares[lane] += d * d;
+        };
+        let mut chunks = values.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            (0..LANES).for_each(|lane| add(lane, chunk[lane]));
+        }
+        chunks.remainder().iter().enumerate().for_each(|(lane, &v)| add(lane, v));
+        Self {
+            origin,
+            n: n.iter().sum::<f64>() as usize,
+            sum: sum.iter().sum(),
+            squares: squares.iter().sum(),
+        }
+    }
+
+    /// Of the values of both; their origins are the same.
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            origin: self.origin,
+            n: self.n + other.n,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+        }
+    }
+
+    fn mean(&self) -> f64 {
+        self.origin + self.sum / self.n.max(1) as f64
+    }
+
+    /// Sample standard deviation.
+    fn deviation(&self) -> f64 {
+        let about_mean = self.squares - self.sum * self.sum / self.n.max(1) as f64;
+        (about_mean / self.n.saturating_sub(1).max(1) as f64).max(0.0).sqrt()
+    }
 }
 
 /// Chauvenet's limit in standard deviations for n values: the z beyond which half a value of a
@@ -145,36 +215,51 @@ fn median_by(values: &[f32], key: impl Fn(f32) -> f64) -> Option<f64> {
     Some(middle(keys, first, last))
 }
 
-/// Bounds that very probably enclose the median.
+/// Bounds that very probably enclose the median of more than SAMPLE values.
 fn bracket(values: &[f32], key: &impl Fn(f32) -> f64) -> (f64, f64) {
-    // One value from each of SAMPLE equal stretches, at a place that hops about, so that no image
-    // size puts all of them in the same few columns.
-    let stretch = values.len() / SAMPLE;
-    let hop = |i: usize| i.wrapping_mul(0x9E37_79B1) % (1 << 32) * stretch >> 32;
-    let mut sample: Vec<f64> =
-        (0..SAMPLE).map(|i| key(values[i * values.len() / SAMPLE + hop(i)])).collect();
-    sample.sort_unstable_by(f64::total_cmp);
+    let sample = sorted_sample(values, key);
     (sample[SAMPLE / 2 - MARGIN], sample[SAMPLE / 2 + MARGIN])
+}
+
+/// Keys of SAMPLE of the values (of all, if there are fewer), sorted.
+fn sorted_sample(values: &[f32], key: &impl Fn(f32) -> f64) -> Vec<f64> {
+    // One value from each of equal stretches, at a place that hops about, so that no image size
+    // puts all of them in the same few columns.
+    let n = values.len().min(SAMPLE);
+    let stretch = values.len() / n.max(1);
+    let hop = |i: usize| i.wrapping_mul(0x9E37_79B1) % (1 << 32) * stretch >> 32;
+    let mut sample: Vec<f64> = (0..n).map(|i| key(values[i * values.len() / n + hop(i)])).collect();
+    sample.sort_unstable_by(f64::total_cmp);
+    sample
 }
 
 /// How many keys lie below `low`, and those in [low, high].
 fn split(values: &[f32], key: &impl Fn(f32) -> f64, low: f64, high: f64) -> (usize, Vec<f64>) {
-    const BLOCK: usize = 512;
-    let mut below = 0;
+    let below = values.iter().map(|&v| usize::from(key(v) < low)).sum();
     let mut inside = Vec::with_capacity(values.len() / 8);
-    let mut block = [0f64; BLOCK];
+    compact(values, key, |&k| k >= low && k <= high, &mut inside);
+    (below, inside)
+}
+
+/// Appends the keys for which `keep` holds, without branching on it: which way a value of noise
+/// falls cannot be predicted.
+fn compact<T: Copy + Default>(
+    values: &[f32],
+    key: impl Fn(f32) -> T,
+    keep: impl Fn(&T) -> bool,
+    kept: &mut Vec<T>,
+) {
+    const BLOCK: usize = 512;
+    let mut block = [T::default(); BLOCK];
     for chunk in values.chunks(BLOCK) {
-        // Written without branches: which way a value of noise falls cannot be predicted.
-        let mut kept = 0;
+        let mut n = 0;
         for &v in chunk {
             let k = key(v);
-            below += usize::from(k < low);
-            block[kept] = k;
-            kept += usize::from(k >= low && k <= high);
+            block[n] = k;
+            n += usize::from(keep(&k));
         }
-        inside.extend_from_slice(&block[..kept]);
+        kept.extend_from_slice(&block[..n]);
     }
-    (below, inside)
 }
 
 /// Mean of the values of ranks `first` and `last`, which is `first` or the next.

@@ -94,7 +94,7 @@ fn parameters(json: &Value) -> AutoMultithresh {
 /// printed with six digits, must be ours.
 fn check(name: &str, loose: usize) {
     let case = case(name);
-    let mut channel = ChannelMask::new(case.region.nx(), case.region.ny());
+    let mut channel = ChannelState::new(case.region.nx(), case.region.ny());
     let mut reached = false;
     for (round, residual) in case.residuals.iter().enumerate() {
         let around = Surroundings {
