@@ -49,7 +49,7 @@ fn pixel(x: usize, y: usize, stokes: usize, channel: usize) -> f32 {
 
 /// Valid pixels, computed the same way in tests/interop/planes.py.
 fn valid(x: usize, y: usize, stokes: usize, channel: usize) -> bool {
-    (x + 2 * y + channel + 3 * stokes) % 5 != 0
+    !(x + 2 * y + channel + 3 * stokes).is_multiple_of(5)
 }
 
 fn spec(nx: usize, ny: usize, nchan: usize, stokes: &[Stokes]) -> CubeSpec {

@@ -22,7 +22,7 @@ pub struct CubeReader {
 
 #[derive(Debug)]
 enum Source {
-    Casa(casa::CasaImage),
+    Casa(Box<casa::CasaImage>),
     Fits(fits::FitsImage),
 }
 
@@ -89,7 +89,7 @@ impl CubeReader {
         let kind = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
         let (axes, world, source) = if kind.is_dir() {
             let (axes, world, image) = casa::open(path)?;
-            (axes, world, Source::Casa(image))
+            (axes, world, Source::Casa(Box::new(image)))
         } else {
             let (axes, world, image) = fits::open(path)?;
             (axes, world, Source::Fits(image))
