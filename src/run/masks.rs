@@ -7,7 +7,7 @@ use crate::{
     config::{Config, MaskChoice},
     cube::MaskFile,
     error::Result,
-    mask::{ChannelMask, FixedMask, Mask, MaskPolicy},
+    mask::{ChannelMask, FixedMask, Mask, MaskPolicy, region::Regions},
 };
 
 /// The masks that a configuration asks for.
@@ -25,7 +25,9 @@ pub(super) fn policy<'a>(config: &Config, plan: &'a Plan) -> Result<Box<dyn Mask
             let channels = plan.sampling.grid();
             Box::new(ImageMasks(MaskFile::open(text, &plan.grid, channels)?))
         }
-        MaskChoice::User(_) => Box::new(FixedMask::everywhere(nx, ny)),
+        MaskChoice::User(text) => {
+            Box::new(Regions::read(text)?.masks(&plan.grid, plan.sampling.grid())?)
+        }
     })
 }
 
