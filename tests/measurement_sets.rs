@@ -11,8 +11,7 @@ use std::{
 
 use cubeclean::{
     Error, Result,
-    config::DataColumn,
-    ms::{MeasurementSet, Selected, Selection, Stokes},
+    ms::{DataColumn, MeasurementSet, Selected, Selection, Stokes, describe},
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -190,6 +189,29 @@ fn threads_do_not_matter() {
         let (other, others) = read(threads);
         assert_eq!((&one.vis, &one.weight), (&other.vis, &other.weight));
         assert_eq!(stats, others);
+    }
+}
+
+/// What `cubeclean ms` prints; the numbers of `small` are how it was simulated.
+#[test]
+fn descriptions() {
+    let small = describe(&open(&common::ms("small"))).unwrap();
+    assert_eq!((small.telescope.as_str(), small.rows), ("ALMA", 21672));
+    assert_eq!(small.antennas, (43, vec![12.0]));
+    assert_eq!(small.columns, ["DATA", "CORRECTED_DATA"]);
+    assert_eq!((small.fields[0].name.as_str(), small.fields[0].rows), ("disk", 21672));
+    let spw = &small.spectral_windows[0];
+    assert_eq!((spw.channels, spw.frame.as_str()), (32, "TOPO"));
+    assert_eq!(spw.correlations, ["XX", "YY"]);
+    // It is imaged with 256 pixels of 0.1 arcsec, a fifth to a third of the beam.
+    let suggestion = spw.suggestion.unwrap();
+    assert!((0.05..0.2).contains(&suggestion.cell_arcsec), "{suggestion:?}");
+    assert!((0.03..0.08).contains(&spw.flagged.unwrap()), "{:?}", spw.flagged);
+
+    for (name, _) in reference().as_object().unwrap() {
+        let text = describe(&open(&common::ms(name))).unwrap().to_string();
+        println!("{text}");
+        assert!(text.contains("--cell"), "{text}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! MeasurementSets: metadata, selection, and parallel reading of visibilities.
 
+mod describe;
 mod metadata;
 mod read;
 mod resample;
@@ -9,6 +10,7 @@ pub mod table;
 mod time;
 mod vis;
 
+pub use describe::{Description, FieldDescription, SpwDescription, Suggestion, describe};
 pub use metadata::{
     Antenna, DataDescription, Field, MeasurementSet, Observation, Polarization, Source,
     SpectralWindow,
