@@ -48,11 +48,11 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
     /// Which processor computes.
-    #[arg(long, value_name = "BACKEND", default_value = "cpu")]
-    pub backend: String,
-    /// CPU threads; 0: one per core.
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub threads: String,
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<String>,
+    /// CPU threads. Default: one per core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
 }
 
 /// Data sets of `cubeclean demo`.
