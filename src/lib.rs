@@ -44,6 +44,11 @@ pub mod cli;
 #[cfg(test)]
 mod rooms;
 
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub use error::{Error, Result};
 
 /// Speed of light in vacuum, m/s (exact).

@@ -2,6 +2,85 @@
 
 mod common;
 
+use std::process::{Command, Output};
+
+/// Runs the program with the words of a line.
+fn cubeclean(line: &str) -> Output {
+    let words = line.split(' ').filter(|word| !word.is_empty());
+    Command::new(env!("CARGO_BIN_EXE_cubeclean")).args(words).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_names_every_parameter_that_does_something() {
+    use cubeclean::config::{PARAMETERS, Support};
+    let help = cubeclean("image --help");
+    assert_eq!(help.status.code(), Some(0));
+    let help = stdout(&help);
+    for p in PARAMETERS {
+        let listed =
+            help.contains(&format!("--{} ", p.name)) || help.contains(&format!("--{}[", p.name));
+        assert_eq!(listed, matches!(p.support, Support::Yes | Support::Own), "{}", p.name);
+    }
+    for heading in ["Data selection:", "Spectral axis:", "Deconvolution:", "Restoring:"] {
+        assert!(help.contains(heading), "{heading}");
+    }
+    assert_eq!(cubeclean("--version").status.code(), Some(0));
+}
+
+/// The README's tables say what the program does, parameter by parameter.
+#[test]
+fn the_readme_names_every_parameter() {
+    let readme = include_str!("../README.md");
+    for p in cubeclean::config::PARAMETERS {
+        assert!(readme.contains(&format!("`{}`", p.name)), "{} is not in the README", p.name);
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_2_and_suggests() {
+    let typo = cubeclean("image --treshold 5mJy");
+    assert_eq!(typo.status.code(), Some(2));
+    assert!(stderr(&typo).contains("'--threshold'"), "{}", stderr(&typo));
+    assert_eq!(cubeclean("").status.code(), Some(2));
+    assert_eq!(cubeclean("imag").status.code(), Some(2));
+    let mfs = cubeclean("image --vis a.ms --imagename x --cell 1arcsec");
+    assert_eq!(mfs.status.code(), Some(2));
+    assert!(stderr(&mfs).contains("--specmode cube"), "{}", stderr(&mfs));
+    assert_eq!(cubeclean("image --log-level loud").status.code(), Some(2));
+}
+
+#[test]
+fn the_command_line_overrides_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("job.yaml");
+    std::fs::write(
+        &file,
+        "vis: a.ms\nimagename: x\nspecmode: cube\ncell: 1arcsec\nniter: 5\nimsize: [64, 32]\n",
+    )
+    .unwrap();
+    let given = cubeclean(&format!(
+        "image --config {} --niter 7 --start -17.26km/s --dry-run",
+        file.display()
+    ));
+    assert_eq!(
+        stdout(&given).trim(),
+        "cubeclean image --vis a.ms --imagename x --imsize 64,32 --cell 1arcsec --specmode cube \
+         --start -17.26km/s --niter 7"
+    );
+    std::fs::write(&file, "vis: a.ms\nitern: 5\n").unwrap();
+    let typo = cubeclean(&format!("image --config {}", file.display()));
+    assert_eq!(typo.status.code(), Some(2));
+    assert!(stderr(&typo).contains("did you mean niter?"), "{}", stderr(&typo));
+}
+
 #[test]
 fn assets_unpack_and_decode() {
     for name in ["small", "small_ws", "alma_b3_mssel", "alma_b3_2ant", "vla_l_simple"] {
