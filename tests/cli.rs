@@ -75,7 +75,7 @@ fn the_command_line_overrides_the_file() {
         "cubeclean image --vis a.ms --imagename x --imsize 64,32 --cell 1arcsec --specmode cube \
          --start -17.26km/s --niter 7"
     );
-    std::fs::write(&file, "vis: a.ms\nitern: 5\n").unwrap();
+    std::fs::write(&file, "vis: a.ms\nnitr: 5\n").unwrap();
     let typo = cubeclean(&format!("image --config {}", file.display()));
     assert_eq!(typo.status.code(), Some(2));
     assert!(stderr(&typo).contains("did you mean niter?"), "{}", stderr(&typo));
