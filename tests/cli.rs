@@ -151,3 +151,15 @@ fn a_quicklook_is_drawn() {
         std::fs::copy(&path, keep).unwrap();
     }
 }
+
+#[test]
+fn a_measurement_set_is_listed() {
+    let small = cubeclean(&format!("ms {}", common::ms("small").display()));
+    assert_eq!(small.status.code(), Some(0), "{}", stderr(&small));
+    for fact in ["ALMA", "TOPO", "cell", "imsize"] {
+        assert!(stdout(&small).contains(fact), "{fact}: {}", stdout(&small));
+    }
+    let nothing = cubeclean("ms nosuch.ms");
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(stderr(&nothing).contains("nosuch.ms"));
+}

@@ -10,7 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::Result;
+use crate::{
+    error::Result,
+    ms::{self, MeasurementSet},
+};
 
 /// Runs the command of this process's arguments. Exit status: 0; 1 failure; 2 usage; 3 stopped by a
 /// signal.
@@ -33,7 +36,9 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
     match cli.command {
         args::Task::Image(args) => image::run(*args, watcher),
         args::Task::Ms { path } => {
-            Err(crate::Error::data(path, "listing", "is not built yet", "wait for it"))
+            let ms = MeasurementSet::open(&path)?;
+            say(&ms::describe(&ms)?.to_string());
+            Ok(())
         }
         args::Task::Demo(args) => demo::run(&args, watcher),
     }
