@@ -89,7 +89,7 @@ impl<'a> Run<'a> {
         };
         let batches: Vec<Range<usize>> =
             (0..grid.nchan).step_by(batch).map(|c| c..(c + batch).min(grid.nchan)).collect();
-        let highest = sampling.observed_range_hz().unwrap().1;
+        let highest = sampling.observed_range_hz().1;
         let mut cube = weighting.cube_density(&rows, highest);
         if let Some(cube) = &mut cube {
             batches.iter().for_each(|b| cube.add(&block(b.clone())));

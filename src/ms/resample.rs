@@ -45,8 +45,8 @@ impl Selected {
             .collect()
     }
 
-    /// What ties the data's frame to that of a cube centred on `phase_center`: the first row's time,
-    /// the observatory's position (by the telescope's name, else the mean of the antennas), and the
+    /// What ties the data's frame to that of a cube centred on `phase_center`: the time of the
+    /// first row, the observatory's position (by the telescope's name, else the mean of the antennas), and the
     /// rest frequency of the first field's source.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Selected {
             ));
         };
         Ok(AxisOrigin {
-            time: first.time,
+            time: self.first_time(),
             position_m,
             direction: *phase_center,
             source_restfreq_hz: ms.rest_freq_hz(first.field, first.spw),

@@ -45,6 +45,7 @@ pub struct Selected {
     fields: Vec<usize>,
     spws: Vec<SelectedSpw>,
     counts: RowCounts,
+    first_time: f64,
     /// Name of the column of visibilities.
     pub(super) column: &'static str,
     /// Row of the main table of each selected row.
@@ -217,6 +218,8 @@ struct Scan {
     table_rows: Vec<u64>,
     layout_of: Vec<u8>,
     counts: RowCounts,
+    /// TIME of the first selected row, on the set's own scale.
+    first_time: f64,
     /// Data descriptions met whose correlations do not give the Stokes parameter.
     unfit: Option<usize>,
 }
@@ -262,6 +265,9 @@ impl Scan {
                 continue;
             };
             scan.counts.selected += 1;
+            if scan.counts.selected == 1 {
+                scan.first_time = time[row];
+            }
             let antennas = [antenna1[row], antenna2[row]].map(u32::try_from);
             let [Ok(antenna1), Ok(antenna2)] = antennas else {
                 return Err(wrong_id("ANTENNA1 or ANTENNA2", -1));
@@ -352,6 +358,7 @@ impl Scan {
             fields,
             spws,
             counts: self.counts,
+            first_time: utc(ms, self.first_time)?,
             column,
             table_rows: self.table_rows,
             layout_of: self.layout_of,
@@ -363,6 +370,19 @@ impl Scan {
 fn keep<T>(list: &mut Vec<T>, good: &[bool]) {
     let mut good = good.iter();
     list.retain(|_| good.next().copied().unwrap_or(false));
+}
+
+/// A value of the column TIME, as UTC.
+fn utc(ms: &MeasurementSet, time: f64) -> Result<f64> {
+    let utc = Some(time).filter(|t| t.is_finite());
+    utc.and_then(|t| ms.time_scale().to_utc(t)).ok_or_else(|| {
+        Error::data(
+            ms.path(),
+            "column TIME",
+            format!("the time {time} s is not one of UTC's (since 1960)"),
+            "the MeasurementSet is damaged: copy it again from its origin",
+        )
+    })
 }
 
 /// Numbers the distinct (time, spectral window, field).
@@ -390,15 +410,7 @@ impl SlotTable {
         let slot = match self.index.get(&key) {
             Some(&slot) => slot,
             None => {
-                let utc = Some(time).filter(|t| t.is_finite());
-                let utc = utc.and_then(|t| ms.time_scale().to_utc(t)).ok_or_else(|| {
-                    Error::data(
-                        ms.path(),
-                        "column TIME",
-                        format!("the time {time} s is not one of UTC's (since 1960)"),
-                        "the MeasurementSet is damaged: copy it again from its origin",
-                    )
-                })?;
+                let utc = utc(ms, time)?;
                 slots.push(Slot { time: utc, spw, field });
                 let slot = (slots.len() - 1) as u32;
                 self.index.insert(key, slot);
@@ -497,6 +509,12 @@ impl Selected {
     /// Spectral windows that have rows, ascending.
     pub fn spws(&self) -> &[SelectedSpw] {
         &self.spws
+    }
+
+    /// Time of the first row of the selected fields and spectral windows, also if it is flagged,
+    /// UTC, MJD seconds.
+    pub fn first_time(&self) -> f64 {
+        self.first_time
     }
 
     /// How many rows were left out, and why.

@@ -10,12 +10,9 @@ use crate::{
     error::{Error, Result},
     geometry::{Direction, ImageGrid},
     gridding::{OperatorPlan, Pointing},
-    ms::{MeasurementSet, Rows, Selected, Selection},
+    ms::{MeasurementSet, Rows, Selected, Selection, slot_frames},
     pb::PrimaryBeam,
-    spectral::{
-        AxisOrigin, AxisRequest, DataChannels, Sampling, SlotFrame, frequency_ratio,
-        observatory_position,
-    },
+    spectral::{AxisOrigin, AxisRequest, Sampling},
 };
 
 /// Fields may point this far apart and still be one pointing, rad: what pointing models and
@@ -64,19 +61,11 @@ impl Plan {
                 PhaseCenter::Direction(direction) => direction,
             },
         };
-        let position = observatory(&ms)?;
-        let sampling = sampling(config, &selected, &grid, position)?;
-        let rows = Arc::new(
-            selected.rows().to_phase_center(&phase_centers(&selected)?, &grid.phase_center),
-        );
-        let Some(freq_range) = sampling.observed_range_hz() else {
-            return Err(Error::parameter(
-                "start",
-                format!("{} GHz", sampling.grid().start_hz / 1e9),
-                "no channel of the cube gets any data",
-                "give start, width and nchan within the selected spectral windows",
-            ));
-        };
+        let centers = phase_centers(&selected)?;
+        let origin = selected.axis_origin(&grid.phase_center)?;
+        let sampling = sampling(config, &selected, &origin, &centers)?;
+        let rows = Arc::new(selected.rows().to_phase_center(&centers, &grid.phase_center));
+        let freq_range = sampling.observed_range_hz();
         let pointings = [Pointing { direction: pointing }];
         let operator = OperatorPlan::new(&grid, &rows, freq_range, &pointings, config.operator)?;
         if operator.rows_off_grid > 0 {
@@ -90,7 +79,7 @@ impl Plan {
         }
         Ok(Self {
             primary_beam: primary_beam(&selected, &mut warnings)?,
-            spec: cube_spec(config, &selected, &grid, &sampling, position),
+            spec: cube_spec(config, &selected, &grid, &sampling, origin.position_m),
             selected,
             grid,
             sampling,
@@ -229,37 +218,14 @@ fn phase_centers(selected: &Selected) -> Result<Vec<Direction>> {
     Ok(centers)
 }
 
-/// Where the observatory is, ITRF metres: its catalogued position, as CASA takes it, or the mean of
-/// its antennas.
-fn observatory(ms: &MeasurementSet) -> Result<[f64; 3]> {
-    let known = observatory_position(ms.telescope());
-    known.or_else(|| ms.array_position_m()).ok_or_else(|| {
-        Error::data(
-            ms.path(),
-            "ANTENNA.POSITION",
-            format!("no antenna of {} has a position", ms.telescope()),
-            "repair the column: frequencies cannot be converted without it",
-        )
-    })
-}
-
 /// The cube's spectral axis and what feeds it.
 fn sampling(
     config: &Config,
     selected: &Selected,
-    grid: &ImageGrid,
-    position_m: [f64; 3],
+    origin: &AxisOrigin,
+    centers: &[Direction],
 ) -> Result<Sampling> {
-    let ms = selected.measurement_set();
-    let windows =
-        selected.spws().iter().map(|s| data_channels(ms, s)).collect::<Result<Vec<_>>>()?;
-    let slots = &selected.rows().slots;
-    let origin = AxisOrigin {
-        time: selected.rows().slots[0].time,
-        position_m,
-        direction: grid.phase_center,
-        source_restfreq_hz: ms.rest_freq_hz(selected.fields()[0], windows[0].spw),
-    };
+    let windows = selected.data_channels()?;
     let request = AxisRequest {
         nchan: config.nchan,
         start: config.start,
@@ -268,37 +234,10 @@ fn sampling(
         veltype: config.veltype,
         restfreq_hz: config.restfreq,
     };
-    let channels = request.channel_grid(&windows, &origin)?;
-    let frames = slots
-        .iter()
-        .map(|slot| {
-            let data = ms.freq_frame(slot.spw)?;
-            let direction = ms.phase_center(slot.field)?;
-            let to_image =
-                frequency_ratio(data, config.outframe, slot.time, &position_m, &direction)?;
-            Ok(SlotFrame { spw: slot.spw, to_image })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let channels = request.channel_grid(&windows, origin)?;
+    let frames =
+        slot_frames(selected.rows(), &windows, centers, config.outframe, &origin.position_m)?;
     Sampling::new(channels, config.interpolation, windows, &frames)
-}
-
-/// A selected spectral window, as the spectral axis sees it.
-fn data_channels(ms: &MeasurementSet, selected: &crate::ms::SelectedSpw) -> Result<DataChannels> {
-    let window = &ms.spectral_windows()[selected.id];
-    let mut ranges: Vec<Range<usize>> = Vec::new();
-    for channel in (0..selected.channels.len()).filter(|&c| selected.channels[c]) {
-        match ranges.last_mut() {
-            Some(range) if range.end == channel => range.end += 1,
-            _ => ranges.push(channel..channel + 1),
-        }
-    }
-    DataChannels::new(
-        selected.id,
-        ms.freq_frame(selected.id)?,
-        window.chan_freq_hz.clone(),
-        window.chan_width_hz[0],
-        ranges,
-    )
 }
 
 /// The primary beam of the antennas that most of the selected rows belong to.

@@ -1,3 +1,5 @@
+#![allow(clippy::single_range_in_vec_init)] // a selection is a list of ranges, often of one
+
 use serde_json::Value;
 
 use super::*;

@@ -86,7 +86,7 @@ pub fn frequency_ratio(
     }
     let motion = Motion::at(time, position_m)?;
     let source = direction.to_frame(DirectionFrame::Icrs).unit_vector();
-    Ok(motion.from_topo(to, &source) / motion.from_topo(from, &source))
+    Ok(motion.topo_to(to, &source) / motion.topo_to(from, &source))
 }
 
 /// Velocities, m/s, along the ICRS axes, of each frame relative to the next one of the chain.
@@ -134,7 +134,7 @@ impl Motion {
     }
 
     /// Factor from TOPO to `frame`.
-    fn from_topo(&self, frame: FreqFrame, source: &[f64; 3]) -> f64 {
+    fn topo_to(&self, frame: FreqFrame, source: &[f64; 3]) -> f64 {
         let step = |velocity: &[f64; 3]| {
             let along: f64 = velocity.iter().zip(source).map(|(v, s)| v * s).sum();
             let beta = along / SPEED_OF_LIGHT;

@@ -50,6 +50,8 @@ pub struct Sampling {
     windows: Vec<DataChannels>,
     /// Index in `windows`, and ratio of frames, of each slot.
     slots: Vec<(usize, f64)>,
+    /// Lowest and highest observed frequency, Hz.
+    observed_hz: (f64, f64),
 }
 
 impl Sampling {
@@ -91,15 +93,15 @@ impl Sampling {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let plan = Self { grid, interpolation, windows, slots };
-        if plan.observed_range_hz().is_none() {
-            return Err(Error::parameter(
+        let mut plan = Self { grid, interpolation, windows, slots, observed_hz: (0.0, 0.0) };
+        plan.observed_hz = plan.find_observed_range().ok_or_else(|| {
+            Error::parameter(
                 "start",
                 format!("{} GHz", plan.grid.start_hz / 1e9),
                 "no channel of the cube gets any data at any time",
                 "give start, width and nchan within the selected spectral windows",
-            ));
-        }
+            )
+        })?;
         Ok(plan)
     }
 
@@ -109,10 +111,14 @@ impl Sampling {
     }
 
     /// Lowest and highest observed frequency, Hz, that a sample of the whole cube can have.
-    pub fn observed_range_hz(&self) -> Option<(f64, f64)> {
+    pub fn observed_range_hz(&self) -> (f64, f64) {
+        self.observed_hz
+    }
+
+    fn find_observed_range(&self) -> Option<(f64, f64)> {
         let mut range: Option<(f64, f64)> = None;
         for &(window, to_image) in &self.slots {
-            let wanted = self.observed_hz(&(0..self.grid.nchan), to_image);
+            let wanted = self.covered_hz(&(0..self.grid.nchan), to_image);
             let (low, high) = self.windows[window].band_hz();
             let (low, high) = (wanted.0.max(low), wanted.1.min(high));
             if low < high {
@@ -129,7 +135,7 @@ impl Sampling {
         for (index, window) in self.windows.iter().enumerate() {
             let (mut low, mut high) = (f64::INFINITY, 0.0f64);
             for &(_, to_image) in self.slots.iter().filter(|slot| slot.0 == index) {
-                let (a, b) = self.observed_hz(&channels, to_image);
+                let (a, b) = self.covered_hz(&channels, to_image);
                 (low, high) = (low.min(a), high.max(b));
             }
             let hull = window.hull();
@@ -155,7 +161,7 @@ impl Sampling {
     }
 
     /// Observed frequencies, lowest and highest, that image channels cover, edges included.
-    fn observed_hz(&self, channels: &Range<usize>, to_image: f64) -> (f64, f64) {
+    fn covered_hz(&self, channels: &Range<usize>, to_image: f64) -> (f64, f64) {
         let half = self.grid.width_hz / 2.0;
         let a = (self.grid.freq_hz(channels.start) - half) / to_image;
         let b = (self.grid.freq_hz(channels.end.max(1) - 1) + half) / to_image;

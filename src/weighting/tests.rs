@@ -152,7 +152,7 @@ fn weights_of_a_channel_follow_the_formulas() {
         let natural = block(0..6);
         let mut weighted = natural.clone();
         let sums = weighting.apply(&mut weighted, None);
-        for c in 0..6 {
+        for (c, sumwt) in sums.into_iter().enumerate() {
             let of = |b: &VisBlock| b.layers_of(c).cloned().collect::<Vec<Layer>>();
             let before = samples(&of(&natural), &natural.rows);
             let plane = Plane::new(false, &before);
@@ -162,7 +162,7 @@ fn weights_of_a_channel_follow_the_formulas() {
                 assert!((got - want).abs() <= 1e-6 * want, "{scheme:?} {uv:?}: {got} {want}");
                 sum += want;
             }
-            assert!((sums[c] / sum - 1.0).abs() < 1e-6, "{scheme:?}");
+            assert!((sumwt / sum - 1.0).abs() < 1e-6, "{scheme:?}");
         }
     }
 }
