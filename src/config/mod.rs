@@ -26,6 +26,7 @@ use crate::{
     cube::{Format, Product},
     geometry::Direction,
     gridding::OperatorOptions,
+    mask::auto::AutoMultithresh,
     ms::Stokes,
     spectral::{FreqFrame, Interpolation},
 };
@@ -162,6 +163,19 @@ pub enum MaskChoice {
     User(String),
     /// Where the primary beam is at least this.
     PrimaryBeam(f64),
+    /// Made from the residual in every round.
+    Auto(AutoMask),
+}
+
+/// usemask='auto-multithresh'.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AutoMask {
+    /// The algorithm's parameters.
+    pub parameters: AutoMultithresh,
+    /// Level that the primary beam must exceed; 0: pblimit.
+    pub pbmask: f64,
+    /// Report each update.
+    pub verbose: bool,
 }
 
 /// Beam of the restored image.

@@ -121,7 +121,6 @@ const fn row(
 const SPLIT: &str = "select the data beforehand with CASA's split or mstransform";
 const OTHER_GRIDDER: &str = "concerns gridders other than standard and wproject";
 const OTHER_DECONVOLVER: &str = "concerns deconvolvers other than hogbom";
-const AUTOMASK: &str = "concerns usemask=auto-multithresh, which is not available yet";
 
 /// All parameters, in the order of the help.
 #[rustfmt::skip]
@@ -212,21 +211,21 @@ pub const PARAMETERS: &[Parameter] = &[
     row("fusedthreshold", Clean, "0.0", "FLUX", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
     row("largestscale", Clean, "-1", "N", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
 
-    row("usemask", Mask, "user", "KIND", "user (with --mask; without one the whole image is cleaned) or pb.", Yes),
+    row("usemask", Mask, "user", "KIND", "user (with --mask; without one the whole image is cleaned), pb, or auto-multithresh.", Yes),
     row("mask", Mask, "", "REGION", "CRTF region ('circle[[128pix,128pix],50pix]', also box, ellipse, poly, in pixels or on the sky), a region file, a CASA image, or a FITS file.", Yes),
-    row("pbmask", Mask, "0.0", "LEVEL", "Level of the primary beam that usemask=pb cleans within.", Yes),
-    row("sidelobethreshold", Mask, "3.0", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("noisethreshold", Mask, "5.0", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("lownoisethreshold", Mask, "1.5", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("negativethreshold", Mask, "0.0", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("smoothfactor", Mask, "1.0", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("minbeamfrac", Mask, "0.3", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("cutthreshold", Mask, "0.01", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("growiterations", Mask, "75", "N", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("dogrowprune", Mask, "True", "", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("minpercentchange", Mask, "-1.0", "F", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("fastnoise", Mask, "True", "", "auto-multithresh.", NoEffect(AUTOMASK)),
-    row("verbose", Mask, "False", "", "auto-multithresh's messages.", NoEffect(AUTOMASK)),
+    row("pbmask", Mask, "0.0", "LEVEL", "Level of the primary beam that usemask=pb cleans within, and auto-multithresh where it is not 0.", Yes),
+    row("sidelobethreshold", Mask, "3.0", "F", "auto-multithresh: masks what exceeds F x sidelobe level x peak residual,", Yes),
+    row("noisethreshold", Mask, "5.0", "F", "auto-multithresh: and F times the noise.", Yes),
+    row("lownoisethreshold", Mask, "1.5", "F", "auto-multithresh: masks grow down to F times the noise.", Yes),
+    row("negativethreshold", Mask, "0.0", "F", "auto-multithresh: masks absorption beyond F times the noise; 0: none.", Yes),
+    row("smoothfactor", Mask, "1.0", "F", "auto-multithresh: masks are smoothed by F beams.", Yes),
+    row("minbeamfrac", Mask, "0.3", "F", "auto-multithresh: smaller regions are dropped, in beam areas; 0: none are.", Yes),
+    row("cutthreshold", Mask, "0.01", "F", "auto-multithresh: smoothed masks are cut at this fraction of their peak.", Yes),
+    row("growiterations", Mask, "75", "N", "auto-multithresh: masks grow by at most N pixels a round.", Yes),
+    row("dogrowprune", Mask, "True", "", "auto-multithresh: drop small regions after growing, too.", Yes),
+    row("minpercentchange", Mask, "-1.0", "F", "auto-multithresh: stop updating a mask that changes by no more per cent at the threshold; -1: never.", Yes),
+    row("fastnoise", Mask, "True", "", "auto-multithresh: noise of all pixels; false: of those outside the mask.", Yes),
+    row("verbose", Mask, "False", "", "auto-multithresh: report each update of a mask.", Yes),
 
     row("restoration", Restore, "True", "", "Make the restored image.", Yes),
     row("restoringbeam", Restore, "", "BEAM", "Empty: each channel's own; common: one that all can be convolved to; or major, minor and position angle (2arcsec 1arcsec 30deg).", Yes),

@@ -88,7 +88,10 @@ fn every_refusal_names_parameter_value_and_way_out() {
         (&[("specmode", "mfs")][..], "specmode=mfs: only cubes", "--specmode cube"),
         (&[("gridder", "mosaic")], "gridder=mosaic: is not available", "standard or wproject"),
         (&[("deconvolver", "multiscale")], "deconvolver=multiscale", "hogbom"),
-        (&[("usemask", "auto-multithresh")], "usemask=auto-multithresh", "--mask"),
+        (&[("usemask", "automask")], "usemask=automask: is not available", "auto-multithresh"),
+        (&[("mask", "a.crtf"), ("usemask", "auto-multithresh")], "mask=a.crtf", "--usemask user"),
+        (&[("cutthreshold", "1")], "cutthreshold=1", "fraction"),
+        (&[("noisethreshold", "-5")], "noisethreshold=-5", "0 or more"),
         (&[("interactive", "true")], "interactive=true: is not supported", "--mask"),
         (&[("stokes", "IV")], "stokes=IV", "I, XX, YY, RR or LL"),
         (&[("imsize", "0")], "imsize=0: is out of range", "from 8"),
@@ -140,7 +143,7 @@ fn nothing_supported_is_silently_ignored() {
     let free_text = ["vis", "field", "spw", "imagename", "mask", "summary"];
     for p in PARAMETERS {
         let supported = matches!(p.support, Support::Yes | Support::Own);
-        if supported && !free_text.contains(&p.name) && p.name != "pbmask" {
+        if supported && !free_text.contains(&p.name) {
             assert!(config(&[(p.name, "§")]).is_err(), "{} is not read", p.name);
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    AxisValue, BackendChoice, Config, CycleControl, DataColumn, MaskChoice, Parameters,
+    AutoMask, AxisValue, BackendChoice, Config, CycleControl, DataColumn, MaskChoice, Parameters,
     PhaseCenter, RestoringBeam, Taper, VelocityType, WeightingScheme,
     parameters::{choice_of, number_of},
 };
@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     geometry::Direction,
     gridding::{OperatorOptions, WTermMode},
+    mask::auto::AutoMultithresh,
     ms::Stokes,
     spectral::{FreqFrame, Interpolation},
     units::{self, Dimension, Quantity},
@@ -505,7 +506,10 @@ fn psf_fractions(p: &Parameters) -> Result<(f64, f64)> {
 }
 
 fn mask(p: &Parameters) -> Result<MaskChoice> {
+    const AVAILABLE: &str = "give user, pb or auto-multithresh";
     let mask = p.text("mask");
+    // Looked at whatever the kind of mask, so that no bad value passes unseen.
+    let auto = auto_mask(p)?;
     match p.text("usemask").to_ascii_lowercase().as_str() {
         "user" if mask.is_empty() => Ok(MaskChoice::Everywhere),
         "user" => Ok(MaskChoice::User(mask.to_owned())),
@@ -523,14 +527,39 @@ fn mask(p: &Parameters) -> Result<MaskChoice> {
             )?;
             Ok(MaskChoice::PrimaryBeam(level))
         }
-        "auto-multithresh" => Err(Error::parameter(
-            "usemask",
-            "auto-multithresh",
-            "is not available yet",
-            "give a region with --mask, or say --usemask pb --pbmask 0.2",
+        "auto-multithresh" if !mask.is_empty() => Err(Error::parameter(
+            "mask",
+            mask,
+            "would not be used with usemask=auto-multithresh",
+            "leave it out, or say --usemask user",
         )),
-        other => Err(Error::parameter("usemask", other, "is not available", "give user or pb")),
+        "auto-multithresh" => Ok(MaskChoice::Auto(auto)),
+        other => Err(Error::parameter("usemask", other, "is not available", AVAILABLE)),
     }
+}
+
+fn auto_mask(p: &Parameters) -> Result<AutoMask> {
+    let factor = |name: &str| p.number(name, not_negative, "a number of 0 or more");
+    let parameters = AutoMultithresh {
+        sidelobethreshold: factor("sidelobethreshold")?,
+        noisethreshold: factor("noisethreshold")?,
+        lownoisethreshold: factor("lownoisethreshold")?,
+        negativethreshold: factor("negativethreshold")?,
+        smoothfactor: factor("smoothfactor")?,
+        minbeamfrac: factor("minbeamfrac")?,
+        cutthreshold: p.number(
+            "cutthreshold",
+            |x: f64| x > 0.0 && x < 1.0,
+            "a fraction between 0 and 1",
+        )?,
+        growiterations: p.number("growiterations", |_: usize| true, "a whole number")?,
+        dogrowprune: p.flag("dogrowprune")?,
+        minpercentchange: p.number("minpercentchange", f64::is_finite, "per cent, -1 for never")?,
+        fastnoise: p.flag("fastnoise")?,
+    };
+    let pbmask =
+        p.number("pbmask", |x: f64| (0.0..1.0).contains(&x), "a level from 0 to below 1")?;
+    Ok(AutoMask { parameters, pbmask, verbose: p.flag("verbose")? })
 }
 
 fn restoringbeam(p: &Parameters) -> Result<RestoringBeam> {

@@ -4,10 +4,14 @@ use std::path::Path;
 
 use super::plan::Plan;
 use crate::{
-    config::{Config, MaskChoice},
+    config::{AutoMask, Config, MaskChoice},
     cube::MaskFile,
     error::Result,
-    mask::{ChannelMask, FixedMask, Mask, MaskPolicy, region::Regions},
+    mask::{
+        ChannelMask, FixedMask, Mask, MaskPolicy,
+        auto::{self, AutoMasks},
+        region::Regions,
+    },
 };
 
 /// The masks that a configuration asks for.
@@ -21,6 +25,7 @@ pub(super) fn policy<'a>(config: &Config, plan: &'a Plan) -> Result<Box<dyn Mask
         MaskChoice::PrimaryBeam(level) => {
             Box::new(PrimaryBeamMasks { plan, pblimit: config.pblimit, level: *level })
         }
+        MaskChoice::Auto(choice) => Box::new(AutoMasksInBeam::new(choice, plan, config.pblimit)?),
         MaskChoice::User(text) if is_image(Path::new(text)) => {
             let channels = plan.sampling.grid();
             Box::new(ImageMasks(MaskFile::open(text, &plan.grid, channels)?))
@@ -57,6 +62,39 @@ impl MaskPolicy for PrimaryBeamMasks<'_> {
             power > 0.0 && power >= self.level
         };
         FixedMask::all_channels(Mask::from_fn(nx, self.plan.grid.ny, inside)).channel(channel)
+    }
+}
+
+/// usemask='auto-multithresh'.
+struct AutoMasksInBeam<'a> {
+    masks: AutoMasks,
+    plan: &'a Plan,
+    pblimit: f64,
+    pbmask: f64,
+}
+
+impl<'a> AutoMasksInBeam<'a> {
+    fn new(choice: &AutoMask, plan: &'a Plan, pblimit: f64) -> Result<Self> {
+        let grid = &plan.grid;
+        let cell = [grid.cell_x, grid.cell_y];
+        let masks = AutoMasks::new(choice.parameters.clone(), grid.nx, grid.ny, cell)?;
+        let masks = masks.verbose(choice.verbose);
+        Ok(Self { masks, plan, pblimit, pbmask: choice.pbmask })
+    }
+}
+
+impl MaskPolicy for AutoMasksInBeam<'_> {
+    fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
+        let within = if self.pbmask > 0.0 {
+            let pb = self.plan.primary_beam_plane(channel, self.pbmask)?;
+            Some(auto::region(&pb, self.plan.grid.nx, self.pblimit, self.pbmask))
+        } else if self.pblimit < 0.0 {
+            // As in tclean, a negative limit blanks nothing.
+            Some(Mask::new(self.plan.grid.nx, self.plan.grid.ny, true))
+        } else {
+            None
+        };
+        Ok(self.masks.channel_within(channel, within))
     }
 }
 

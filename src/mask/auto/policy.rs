@@ -1,7 +1,5 @@
 //! auto-multithresh as the mask hook of a round of cleaning.
 
-use std::sync::Arc;
-
 use super::{AutoMultithresh, ChannelState, Surroundings, Threshold, Update};
 use crate::{
     error::Result,
@@ -16,7 +14,6 @@ pub struct AutoMasks {
     nx: usize,
     ny: usize,
     cell: [f64; 2],
-    within: Option<Vec<Arc<Mask>>>,
     verbose: bool,
 }
 
@@ -27,14 +24,7 @@ impl AutoMasks {
     /// Parameters that no mask can be made with.
     pub fn new(parameters: AutoMultithresh, nx: usize, ny: usize, cell: [f64; 2]) -> Result<Self> {
         parameters.validate()?;
-        Ok(Self { parameters, nx, ny, cell, within: None, verbose: false })
-    }
-
-    /// Takes statistics and masks pixels of these masks (one for each image channel of the cube, of
-    /// pb > pbmask: [`super::region`]) instead of pb > pblimit.
-    pub fn with_pbmask(mut self, within: Vec<Arc<Mask>>) -> Self {
-        self.within = Some(within);
-        self
+        Ok(Self { parameters, nx, ny, cell, verbose: false })
     }
 
     /// Reports each update at the level of information, as tclean's `verbose`, not of debugging.
@@ -42,36 +32,31 @@ impl AutoMasks {
         self.verbose = verbose;
         self
     }
-}
 
-impl MaskPolicy for AutoMasks {
-    fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
-        let within = match &self.within {
-            None => None,
-            Some(within) => Some(within.get(channel).cloned().ok_or_else(|| {
-                crate::Error::parameter(
-                    "pbmask",
-                    format!("{} channels", within.len()),
-                    format!("has no channel {channel}"),
-                    "give the primary beam of all the cube's channels",
-                )
-            })?),
-        };
-        Ok(Box::new(AutoMaskOfChannel {
+    /// The mask of a channel whose pixels that count are `within` ([`super::region`]); `None`: those
+    /// inside the primary beam's limit.
+    pub fn channel_within(&self, channel: usize, within: Option<Mask>) -> Box<dyn ChannelMask> {
+        Box::new(AutoMaskOfChannel {
             parameters: self.parameters.clone(),
             cell: self.cell,
             within,
             verbose: self.verbose,
             channel,
             state: ChannelState::new(self.nx, self.ny),
-        }))
+        })
+    }
+}
+
+impl MaskPolicy for AutoMasks {
+    fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
+        Ok(self.channel_within(channel, None))
     }
 }
 
 struct AutoMaskOfChannel {
     parameters: AutoMultithresh,
     cell: [f64; 2],
-    within: Option<Arc<Mask>>,
+    within: Option<Mask>,
     verbose: bool,
     channel: usize,
     state: ChannelState,
@@ -86,7 +71,7 @@ impl ChannelMask for AutoMaskOfChannel {
             return Ok(());
         };
         let around = Surroundings {
-            region: self.within.as_deref().unwrap_or(input.valid),
+            region: self.within.as_ref().unwrap_or(input.valid),
             beam,
             cell: self.cell,
             sidelobe_level: input.sidelobe_level,
