@@ -76,6 +76,8 @@ pub struct ChannelSummary {
 pub struct MinorCycle {
     /// Components of this channel before the cycle.
     pub start_iter_done: usize,
+    /// Components under the same control before the cycle began on its first channel.
+    pub cycle_start_iter: usize,
     /// Components of the cycle.
     pub iter_done: usize,
     /// Largest |residual| in the mask before, Jy/beam.
@@ -225,7 +227,7 @@ impl Summary {
                 "startModelFlux": list(&|m| m.start_model_flux),
                 "modelFlux": list(&|m| m.model_flux),
                 "cycleThresh": list(&|m| m.cycle_thresh),
-                "cycleStartIters": list(&|m| m.start_iter_done as f64),
+                "cycleStartIters": list(&|m| m.cycle_start_iter as f64),
                 "masksum": list(&|m| m.masksum as f64),
                 "stopCode": list(&|m| f64::from(m.stopcode)),
             }})
@@ -361,6 +363,7 @@ mod tests {
     fn one_channel() -> Summary {
         let cycle = |start, iter, thresh, masksum| MinorCycle {
             start_iter_done: start,
+            cycle_start_iter: start,
             iter_done: iter,
             cycle_thresh: thresh,
             masksum,

@@ -36,6 +36,7 @@ pub(super) fn channel(
 fn minor_cycle(record: &MinorRecord) -> MinorCycle {
     MinorCycle {
         start_iter_done: record.start_iter_done,
+        cycle_start_iter: record.cycle_start_iter,
         iter_done: record.iter_done,
         start_peak_res: f64::from(record.start_peak_res),
         peak_res: f64::from(record.peak_res),
