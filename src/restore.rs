@@ -211,7 +211,7 @@ impl Transform2d {
                 |scratch, (row, out)| {
                     // A real row's first and (for even lengths) last terms are real; rounding is not.
                     row[0].im = 0.0;
-                    if self.nx % 2 == 0 {
+                    if self.nx.is_multiple_of(2) {
                         row[self.nx / 2].im = 0.0;
                     }
                     let _ = rows.process_with_scratch(row, out, scratch);

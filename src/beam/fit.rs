@@ -147,7 +147,7 @@ impl Patch {
         visited[center.1 * width + center.0] = true;
         while let Some((i, j)) = open.pop() {
             let value = value(i, j);
-            if !(value > cutoff) {
+            if value.is_nan() || value <= cutoff {
                 continue;
             }
             let offset = |i: usize, c: usize| (i as f64 - c as f64) / over as f64;

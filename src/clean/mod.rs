@@ -244,7 +244,7 @@ impl Group {
             level.masksum += state.masksum;
             level.nsigma_threshold = level.nsigma_threshold.max(state.nsigma_threshold);
             // A NaN stays, so that the test sees it.
-            if !level.peak.is_nan() && !(state.peak <= level.peak) {
+            if !level.peak.is_nan() && (state.peak.is_nan() || state.peak > level.peak) {
                 level.peak = state.peak;
             }
             sidelobe_level = sidelobe_level.max(state.result.sidelobe_level);

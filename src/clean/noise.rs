@@ -36,7 +36,7 @@ fn median(values: &mut [f32]) -> f64 {
     if values.is_empty() {
         return 0.0;
     }
-    let (half, even) = (values.len() / 2, values.len() % 2 == 0);
+    let (half, even) = (values.len() / 2, values.len().is_multiple_of(2));
     let (below, &mut middle, _) = values.select_nth_unstable_by(half, f32::total_cmp);
     let lower = below.iter().copied().max_by(f32::total_cmp).filter(|_| even).unwrap_or(middle);
     0.5 * (f64::from(lower) + f64::from(middle))
