@@ -90,8 +90,8 @@ impl Config {
             operator: OperatorOptions {
                 accuracy: p.number(
                     "gridding-accuracy",
-                    |e: f64| (1e-7..=1e-2).contains(&e),
-                    "a number from 1e-7 to 1e-2",
+                    |e: f64| (OperatorOptions::TIGHTEST..=1e-2).contains(&e),
+                    "a number from 1e-6 to 1e-2",
                 )?,
                 wterm: p
                     .choice("wterm", &[("exact", WTermMode::Exact), ("none", WTermMode::None)])?,
