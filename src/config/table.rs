@@ -175,7 +175,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("noise", Weighting, "1.0Jy", "NOISE", "Noise of briggsabs.", NoEffect("concerns weighting=briggsabs, which is not available")),
 
     row("gridder", Operator, "standard", "GRIDDER", "standard or wproject: both mean the same operator, exact in w.", Yes),
-    row("gridding-accuracy", Operator, "1e-5", "EPS", "Largest error of a dirty image, as a fraction of its peak, against a direct Fourier transform (1e-7 to 1e-2).", Own),
+    row("gridding-accuracy", Operator, "1e-5", "EPS", "Largest error of a dirty image, as a fraction of its peak, against a direct Fourier transform (1e-6 to 1e-2).", Own),
     row("wterm", Operator, "exact", "MODE", "exact, or none: tclean's 2-D gridding, which leaves the w-term out.", Own),
     row("pblimit", Operator, "0.2", "LEVEL", "Level of the primary beam below which images are blank; negative: nothing is blanked.", Yes),
     row("facets", Operator, "1", "N", "Facets.", DefaultOnly("leave it out: the w-term is exact over the whole image")),

@@ -127,7 +127,7 @@ fn every_refusal_names_parameter_value_and_way_out() {
         (&[("phasecenter", "J2000 1h 95d")], "phasecenter=", "write it like"),
         (&[("vis", "a.ms,b.ms")], "vis=a.ms,b.ms", "concat"),
         (&[("imagename", "out/")], "imagename=out/", "prefix"),
-        (&[("gridding-accuracy", "1e-9")], "gridding-accuracy=1e-9", "1e-7"),
+        (&[("gridding-accuracy", "1e-9")], "gridding-accuracy=1e-9", "1e-6"),
         (&[("pbcor", "perhaps")], "pbcor=perhaps", "--pbcor=false"),
     ] {
         let message = refused(settings);
