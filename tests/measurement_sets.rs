@@ -536,8 +536,13 @@ const HEADERS: [&str; 14] = [
     "POLARIZATION/table.f0i",
 ];
 
+/// Number of damaged sets to try; `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 0, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 0, ..Default::default() })]
 
     /// Whatever is flipped or cut off, reading ends with values or an error.
     #[test]
