@@ -12,7 +12,7 @@ use std::{
 /// `cubeclean image` on a set with the least that is needed, and further arguments.
 fn image(ms: &Path, imagename: &Path, more: &str) -> Output {
     let least =
-        "--specmode cube --imsize 32 --cell 0.8arcsec --outframe TOPO --interpolation nearest";
+        "--specmode cube --imsize 64 --cell 0.1arcsec --outframe TOPO --interpolation nearest";
     Command::new(env!("CARGO_BIN_EXE_cubeclean"))
         .arg("image")
         .arg("--vis")
@@ -205,4 +205,34 @@ fn nan_visibilities_are_dropped() {
     let lost = before[0] - after[0];
     assert!((lost - (44.59794 + 49.05773)).abs() < 1e-3, "{before:?} {after:?}");
     assert_eq!(after[1], before[1]);
+}
+
+/// SIGTERM ends a run between two steps of its work, with status 3, and nothing looks finished.
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_the_run() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = "--specmode cube --imsize 512 --cell 0.1arcsec --outframe TOPO --niter 100000 --progress json";
+    let mut run = Command::new(env!("CARGO_BIN_EXE_cubeclean"))
+        .arg("image")
+        .arg("--vis")
+        .arg(common::ms("small"))
+        .arg("--imagename")
+        .arg(dir.path().join("im"))
+        .args(arguments.split(' '))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Work has begun once the plan is told.
+    let mut events = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert!(events.any(|line| line.unwrap().contains("\"planned\"")));
+    let kill = Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    for _ in events {} // keeps the pipe open until the end
+    let output = run.wait_with_output().unwrap();
+    fails(&output, 3, &["SIGTERM"]);
+    let finished = |name: &String| !name.ends_with(".incomplete");
+    assert!(!products(dir.path()).iter().any(finished), "{:?}", products(dir.path()));
 }
