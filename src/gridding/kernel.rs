@@ -7,8 +7,9 @@
 
 use std::f64::consts::PI;
 
-/// Widest support considered, cells.
-pub const MAX_SUPPORT: usize = 16;
+/// Supports of kernels, cells: whole vectors of f32 or f64 complex numbers, and few enough that
+/// backends can compile their inner loops for each.
+pub const SUPPORTS: [usize; 5] = [4, 6, 8, 10, 12];
 
 /// Nodes of the Gauss–Legendre rule for the kernel's transform. The integrand is smooth with at most
 /// `W/2·σ⁻¹` < 16 oscillations; 80 nodes reach rounding error.
@@ -87,15 +88,15 @@ impl Kernel {
     }
 
     /// The kernel of least support whose error on an image that fills `1/padding` of the padded one
-    /// is at most `tolerance`, and that error (one axis, the worst over the image); `None` if
-    /// [`MAX_SUPPORT`] cells do not reach it.
+    /// is at most `tolerance`, and that error (one axis, the worst over the image); `None` if the
+    /// widest of [`SUPPORTS`] does not reach it.
     pub(super) fn design(padding: f64, tolerance: f64) -> Option<(Self, f64)> {
         // The error of the best possible β is near exp(−πW√(1 − 1/σ)) (Barnett et al. 2019): a
         // support for which that is far above the tolerance need not be tried.
         let hopeless = |support: usize| {
             (-PI * support as f64 * (1.0 - 1.0 / padding).sqrt()).exp() > 10.0 * tolerance
         };
-        (4..=MAX_SUPPORT).filter(|&w| !hopeless(w)).find_map(|support| {
+        SUPPORTS.into_iter().filter(|&w| !hopeless(w)).find_map(|support| {
             let (beta, error) = best_beta(support, padding);
             (error <= tolerance).then(|| (Self::new(support, beta), error))
         })
@@ -236,10 +237,10 @@ mod tests {
 
     #[test]
     fn taps_follow_the_function() {
-        for support in [4, 8, 13, 16] {
+        for support in SUPPORTS {
             let (beta, error) = best_beta(support, 1.5);
             let kernel = Kernel::new(support, beta);
-            let mut taps = [0.0; MAX_SUPPORT];
+            let mut taps = [0.0; 12];
             for i in 0..100 {
                 let position = 20.0 + f64::from(i) / 100.0;
                 let (first, y) = kernel.first_cell(position);

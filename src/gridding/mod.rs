@@ -9,7 +9,7 @@ mod uv_grid;
 mod wterm;
 
 pub use bins::{Bins, Cell};
-pub use kernel::{Kernel, MAX_SUPPORT};
+pub use kernel::{Kernel, SUPPORTS};
 pub use plan::{OperatorOptions, OperatorPlan, Pointing, Precision, WTermMode};
 pub use samples::SortedLayer;
 pub use uv_grid::{UvGrid, good_size};

@@ -5,10 +5,12 @@ use rayon::prelude::*;
 use super::{
     grids::{GridStack, row_len},
     real::Real,
+    simd::vectorised,
 };
 use crate::gridding::{OperatorPlan, Term};
 
 /// The factor of each pixel of image row `y` in `pass`.
+#[inline(always)]
 fn factors(plan: &OperatorPlan, pass: usize, y: usize, out: &mut [f64]) {
     if plan.passes[pass].term == Term::Flat {
         out.fill(1.0);
@@ -50,13 +52,16 @@ pub(super) fn adjoint<T: Real>(
         .for_each_init(
             || vec![0.0; nx],
             |row_factors, (y, rows)| {
-                factors(plan, pass, y, row_factors);
-                for (row, grid) in rows.into_iter().zip(&stack.channels) {
-                    let pixels = &grid.image[y * row_len..][..nx];
-                    for ((out, value), factor) in row.iter_mut().zip(pixels).zip(&*row_factors) {
-                        *out += (value.f64() * factor) as f32;
+                vectorised(|| {
+                    factors(plan, pass, y, row_factors);
+                    for (row, grid) in rows.into_iter().zip(&stack.channels) {
+                        let pixels = &grid.image[y * row_len..][..nx];
+                        for ((out, value), factor) in row.iter_mut().zip(pixels).zip(&*row_factors)
+                        {
+                            *out += (value.f64() * factor) as f32;
+                        }
                     }
-                }
+                });
             },
         );
 }
@@ -76,15 +81,17 @@ pub(super) fn forward<T: Real>(
         .for_each_init(
             || vec![0.0; nx],
             |row_factors, (y, rows)| {
-                factors(plan, pass, y, row_factors);
-                for (pixels, plane) in rows.into_iter().zip(planes) {
-                    let values = &plane[y * nx..][..nx];
-                    for ((pixel, &value), factor) in
-                        pixels.iter_mut().zip(values).zip(&*row_factors)
-                    {
-                        *pixel = T::of(f64::from(value) * factor);
+                vectorised(|| {
+                    factors(plan, pass, y, row_factors);
+                    for (pixels, plane) in rows.into_iter().zip(planes) {
+                        let values = &plane[y * nx..][..nx];
+                        for ((pixel, &value), factor) in
+                            pixels.iter_mut().zip(values).zip(&*row_factors)
+                        {
+                            *pixel = T::of(f64::from(value) * factor);
+                        }
                     }
-                }
+                });
             },
         );
 }

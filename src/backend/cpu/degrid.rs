@@ -7,6 +7,7 @@ use super::{
     grids::GridStack,
     real::{Real, zero},
     samples::{CpuSamples, LayerSamples},
+    simd::vectorised,
     taps::{Taps, with_support},
 };
 use crate::gridding::{OperatorPlan, SortedLayer, Term};
@@ -43,13 +44,15 @@ fn degrid_channels<T: Real, const W: usize>(
         let uv = &stack.channels[index].uv;
         for LayerSamples { sorted, predicted } in layers {
             predicted.par_chunks_mut(SAMPLES).enumerate().for_each(|(chunk, predicted)| {
-                degrid_chunk(plan, pass, &taps, uv, sorted, chunk * SAMPLES, predicted);
+                let start = chunk * SAMPLES;
+                vectorised(|| degrid_chunk(plan, pass, &taps, uv, sorted, start, predicted));
             });
         }
     });
 }
 
 /// Predicts the samples from sorted position `start` on.
+#[inline(always)] // so that it is compiled for the caller's vector instructions
 fn degrid_chunk<T: Real, const W: usize>(
     plan: &OperatorPlan,
     pass: usize,

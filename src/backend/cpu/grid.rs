@@ -11,6 +11,7 @@ use super::{
     grids::GridStack,
     real::{Real, zero},
     samples::LayerSamples,
+    simd::vectorised,
     taps::{Taps, with_support},
 };
 use crate::{
@@ -57,9 +58,11 @@ fn grid_channels<T: Real, const W: usize>(
                 strip.columns.fill(zero());
             }
             if let Some(tile_u) = strip.tile_u {
-                for layer in strip.layers {
-                    grid_strip(plan, pass, source, &taps, layer, tile_u, strip.columns);
-                }
+                vectorised(|| {
+                    for layer in strip.layers {
+                        grid_strip(plan, pass, source, &taps, layer, tile_u, strip.columns);
+                    }
+                });
             }
         });
     }
@@ -82,6 +85,7 @@ fn strips<'a, T>(
 }
 
 /// Adds the samples of one strip of one layer to the strip's columns.
+#[inline(always)] // so that it is compiled for the caller's vector instructions
 fn grid_strip<T: Real, const W: usize>(
     plan: &OperatorPlan,
     pass: usize,

@@ -13,6 +13,7 @@ mod operators;
 mod planes;
 mod real;
 mod samples;
+mod simd;
 mod taps;
 
 pub use grids::CpuGrids;

@@ -11,7 +11,8 @@ pub trait Real: FftNum + bytemuck::Pod + std::ops::AddAssign + std::ops::MulAssi
     fn f64(self) -> f64;
     /// As f32.
     fn f32(self) -> f32;
-    /// `self·a + b`; need not be fused.
+    /// `self·a + b`, rounded twice: the same bits on processors with and without fused operations.
+    #[inline(always)]
     fn times_plus(self, a: Self, b: Self) -> Self {
         self * a + b
     }

@@ -1,6 +1,7 @@
 //! Visibilities of a batch in host memory, in gridding order.
 
 use num_complex::Complex32;
+use rayon::prelude::*;
 
 use crate::{
     error::{Error, Result},
@@ -26,7 +27,9 @@ impl CpuSamples {
     pub(super) fn new(plan: &OperatorPlan, block: &VisBlock) -> Result<Self> {
         let mut channels: Vec<Vec<LayerSamples>> =
             block.channels.clone().map(|_| Vec::new()).collect();
-        for layer in &block.layers {
+        let sorted: Vec<Result<SortedLayer>> =
+            block.layers.par_iter().map(|layer| SortedLayer::new(plan, layer)).collect();
+        for (layer, sorted) in block.layers.iter().zip(sorted) {
             let index = layer.channel.checked_sub(block.channels.start);
             let Some(channel) = index.and_then(|i| channels.get_mut(i)) else {
                 return Err(Error::parameter(
@@ -36,7 +39,7 @@ impl CpuSamples {
                     "give blocks only layers of their own channels",
                 ));
             };
-            let sorted = SortedLayer::new(plan, layer)?;
+            let sorted = sorted?;
             let predicted = vec![Complex32::new(0.0, 0.0); sorted.vis.len()];
             channel.push(LayerSamples { sorted, predicted });
         }

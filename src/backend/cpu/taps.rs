@@ -33,23 +33,15 @@ impl<T: Real, const W: usize> Taps<T, W> {
     }
 }
 
-/// Calls `$function::<$T, W>` with W the kernel's support.
+/// Calls `$function::<$T, W>` with W the kernel's support, one of [`crate::gridding::SUPPORTS`].
 macro_rules! with_support {
     ($support:expr, $function:ident::<$real:ty>($($argument:expr),* $(,)?)) => {
         match $support {
             4 => $function::<$real, 4>($($argument),*),
-            5 => $function::<$real, 5>($($argument),*),
             6 => $function::<$real, 6>($($argument),*),
-            7 => $function::<$real, 7>($($argument),*),
             8 => $function::<$real, 8>($($argument),*),
-            9 => $function::<$real, 9>($($argument),*),
             10 => $function::<$real, 10>($($argument),*),
-            11 => $function::<$real, 11>($($argument),*),
             12 => $function::<$real, 12>($($argument),*),
-            13 => $function::<$real, 13>($($argument),*),
-            14 => $function::<$real, 14>($($argument),*),
-            15 => $function::<$real, 15>($($argument),*),
-            16 => $function::<$real, 16>($($argument),*),
             support => unreachable!("a kernel of {support} cells is never designed"),
         }
     };
