@@ -52,7 +52,7 @@ impl Beam {
         self.solid_angle() / (grid.cell_x * grid.cell_y)
     }
 
-    /// The beam convolved with another: their [`Shape`]s add.
+    /// The beam convolved with another: their squared widths, as quadratic forms, add.
     pub fn convolve(&self, other: &Beam) -> Beam {
         let (a, b) = (self.shape(), other.shape());
         let sum = Shape { ll: a.ll + b.ll, lm: a.lm + b.lm, mm: a.mm + b.mm };

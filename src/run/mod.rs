@@ -12,7 +12,7 @@ mod timers;
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
-use plan::{Plan, gigabytes};
+use plan::{Plan, readable};
 use products::{ProductBeams, Products};
 use timers::Timers;
 
@@ -69,8 +69,8 @@ fn run<B: Backend>(
         return Err(Error::Resources {
             resource: "host memory for --cyclecontrol cube, which needs all channels at once"
                 .into(),
-            needed: gigabytes(batches.bytes * batches.channels.len() as u64),
-            available: gigabytes(memory),
+            needed: readable(batches.bytes * batches.channels.len() as u64),
+            available: readable(memory),
             remedy: "use --cyclecontrol channel, or image fewer channels".into(),
         });
     }

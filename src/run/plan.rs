@@ -107,7 +107,7 @@ impl Plan {
             self.operator.grid.nv,
             self.operator.passes.len(),
             batches.channels.len(),
-            gigabytes(batches.bytes),
+            readable(batches.bytes),
         )
     }
 
@@ -149,8 +149,8 @@ impl Plan {
         if !fits(1) {
             return Err(Error::Resources {
                 resource: "host memory".into(),
-                needed: gigabytes((fixed + per_channel + per_worker) as u64),
-                available: gigabytes(memory_limit),
+                needed: readable((fixed + per_channel + per_worker) as u64),
+                available: readable(memory_limit),
                 remedy: "make imsize smaller, or raise --memory-limit if the machine has more"
                     .into(),
             });
@@ -179,9 +179,12 @@ pub(super) struct Batches {
     pub bytes: u64,
 }
 
-/// Bytes for a reader.
-pub(super) fn gigabytes(bytes: u64) -> String {
-    format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
+/// Bytes for a reader, in the decimal units that `--memory-limit` is given in.
+pub(super) fn readable(bytes: u64) -> String {
+    match bytes as f64 {
+        b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
+        b => format!("{:.1} MB", b / 1e6),
+    }
 }
 
 /// The direction that the selected fields share.

@@ -6,12 +6,12 @@
 //!
 //! One update of a channel with residual r, previous mask M, noise σ and median m:
 //!
-//! 1. *σ and m* of the pixels in the region where the primary beam counts ([`statistics`]);
+//! 1. *σ and m* of the pixels in the region where the primary beam counts (`statistics`);
 //! 2. *threshold* T = max(sidelobethreshold × sidelobe level × max|r|, noisethreshold × σ) + m;
 //! 3. *new emission*: r > T in the region, less regions smaller than minbeamfrac beams
-//!    ([`regions`]), widened by smoothfactor beams ([`smooth`]);
+//!    (`regions`), widened by smoothfactor beams (`smooth`);
 //! 4. *growth*, from the second round on: M grown within
-//!    r > max(sidelobethreshold × …, lownoisethreshold × σ) + m ([`grow`]), pruned, widened;
+//!    r > max(sidelobethreshold × …, lownoisethreshold × σ) + m (`grow`), pruned, widened;
 //! 5. *absorption*: r < −max(sidelobethreshold × …, negativethreshold × σ) + m, widened;
 //! 6. the new mask is M and all of these, in the region.
 //!
