@@ -86,9 +86,12 @@ fn enumerate() -> Vec<Adapter> {
     found
 }
 
+/// What it is called, the least that will do, and where the limits have it.
+type Requirement = (&'static str, u64, fn(&Limits) -> u64);
+
 /// What the shaders need of every device. The limits that bound only sizes are not among them:
 /// buffers are split, and transforms done in more passes, to fit those.
-const NEEDED: [(&str, u64, fn(&Limits) -> u64); 5] = [
+const NEEDED: [Requirement; 5] = [
     ("storage bindings per shader", 8, |l| l.max_storage_buffers_per_shader_stage.into()),
     ("invocations per workgroup", 256, |l| l.max_compute_invocations_per_workgroup.into()),
     ("bytes of workgroup memory", 16 << 10, |l| l.max_compute_workgroup_storage_size.into()),

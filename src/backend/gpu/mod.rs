@@ -17,6 +17,7 @@ mod buffer;
 mod correct;
 mod device;
 mod fft;
+#[allow(clippy::module_inception)] // the type `Gpu` and no more
 mod gpu;
 mod grids;
 mod planes;

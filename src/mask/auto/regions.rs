@@ -76,11 +76,12 @@ fn unite(parent: &mut [usize], a: usize, b: usize) {
 }
 
 fn fill(row: &mut [u64], start: usize, end: usize) {
-    for x in (start / 64)..end.div_ceil(64) {
+    let first = start / 64;
+    for (word, x) in row[first..end.div_ceil(64)].iter_mut().zip(first..) {
         let low = start.saturating_sub(64 * x).min(63);
         let high = (end - 64 * x).min(64);
         let upto = if high == 64 { u64::MAX } else { (1 << high) - 1 };
-        row[x] |= upto & (u64::MAX << low);
+        *word |= upto & (u64::MAX << low);
     }
 }
 

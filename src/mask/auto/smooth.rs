@@ -56,7 +56,9 @@ impl Gaussian {
         let reach = beam.major * (exponent / (4.0 * std::f64::consts::LN_2)).sqrt();
         let half = |cell: f64, n: usize| ((reach / cell.abs()).floor() as usize).min(n);
         let (half_width, half_height) = (half(cell[0], plane[0]), half(cell[1], plane[1]));
-        if half_width == 0 && half_height == 0 || !(beam.minor > 0.0) {
+        // A beam of no width, or one that is not a number, smooths nothing.
+        let is_beam = beam.minor > 0.0;
+        if (half_width == 0 && half_height == 0) || !is_beam {
             return Self { half_width: 0, rows: vec![], mirrored: vec![] };
         }
         let w = half_width as isize;
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_sky_beyond_the_plane_is_empty() {
-        let corners = Mask::from_fn(70, 66, |x, y| (x < 4 || x > 65) && (y < 3 || y == 65));
+        let corners = Mask::from_fn(70, 66, |x, y| !(4..=65).contains(&x) && (y < 3 || y == 65));
         check(&corners, beam(8.0, 5.0, 20.0), [CELL, CELL], 0.01);
         let all = Mask::new(65, 30, true);
         assert_eq!(smooth_and_cut(&all, beam(8.0, 5.0, 20.0), [CELL, CELL], 0.01), all);

@@ -227,7 +227,7 @@ fn sorted_sample(values: &[f32], key: &impl Fn(f32) -> f64) -> Vec<f64> {
     // puts all of them in the same few columns.
     let n = values.len().min(SAMPLE);
     let stretch = values.len() / n.max(1);
-    let hop = |i: usize| i.wrapping_mul(0x9E37_79B1) % (1 << 32) * stretch >> 32;
+    let hop = |i: usize| ((i.wrapping_mul(0x9E37_79B1) % (1 << 32)) * stretch) >> 32;
     let mut sample: Vec<f64> = (0..n).map(|i| key(values[i * values.len() / n + hop(i)])).collect();
     sample.sort_unstable_by(f64::total_cmp);
     sample
@@ -327,7 +327,7 @@ mod tests {
             values[start..start + stretch / 2 - 2].fill(100.0);
         }
         for i in 0..SAMPLE {
-            let hop = i.wrapping_mul(0x9E37_79B1) % (1 << 32) * stretch >> 32;
+            let hop = ((i.wrapping_mul(0x9E37_79B1) % (1 << 32)) * stretch) >> 32;
             values[i * 200_000 / SAMPLE + hop] = 100.0;
         }
         assert_eq!(robust(&values), Some(textbook(&values)));

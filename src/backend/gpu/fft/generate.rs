@@ -245,8 +245,8 @@ impl Writer {
             Sign::Plus => format!("{h:.17} * vec2({v}.x - {v}.y, {v}.y + {v}.x)"),
         };
         let turned = [eighth("v1"), self.quarter("v2"), eighth("v3"), self.quarter("w")];
-        for k in 0..4 {
-            emit!(self, "  {} let e{k} = {};", if k == 0 { "{" } else { "" }, even[k]);
+        for (k, value) in even.iter().enumerate() {
+            emit!(self, "  {} let e{k} = {value};", if k == 0 { "{" } else { "" });
         }
         emit!(self, "  let o0 = {}; let v1 = {}; let o1 = {};", odd[0], odd[1], turned[0]);
         emit!(self, "  let v2 = {}; let o2 = {};", odd[2], turned[1]);
