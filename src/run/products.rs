@@ -56,15 +56,24 @@ impl Products {
         Ok(())
     }
 
-    /// Completes all products and gives them their names.
+    /// Completes all products and gives them their names. Products are completed at the same time, a
+    /// thread each: what takes time is waiting for the disk.
     pub fn finish(self, beams: &ProductBeams) -> Result<Vec<PathBuf>> {
         let fitted = Beams::PerPlane(beams.fitted.clone());
         let restored = beams.restored.map_or_else(|| fitted.clone(), Beams::Common);
-        self.writers
-            .into_iter()
-            .map(|(product, writer)| {
-                writer.finish(if product == Product::Psf { &fitted } else { &restored })
-            })
-            .collect()
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .writers
+                .into_iter()
+                .map(|(product, writer)| {
+                    let beams = if product == Product::Psf { &fitted } else { &restored };
+                    scope.spawn(move || writer.finish(beams))
+                })
+                .collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<PathBuf>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads.into_iter().map(join).collect()
+        })
     }
 }
