@@ -310,6 +310,7 @@ fn minor_cycle(
             let iterations = result.components.len();
             state.result.record(
                 &result.components,
+                state.mask.mask(),
                 MinorRecord {
                     start_iter_done: group.control.iterations,
                     cycle_start_iter: group.round_start,

@@ -54,7 +54,8 @@ pub struct ChannelClean {
     pub majors: usize,
     /// Components in all.
     pub iterations: usize,
-    /// The mask at the end.
+    /// The mask that the last minor cycle placed components in, as tclean keeps it; without one, the
+    /// mask that cleaning would have begun with.
     pub mask: Mask,
     model_flux: f64,
     open: bool,
@@ -86,7 +87,13 @@ impl ChannelClean {
         self.open
     }
 
-    pub(super) fn record(&mut self, components: &[(u32, f32)], mut record: MinorRecord) {
+    pub(super) fn record(
+        &mut self,
+        components: &[(u32, f32)],
+        mask: &Mask,
+        mut record: MinorRecord,
+    ) {
+        self.mask.clone_from(mask);
         record.start_model_flux = self.model_flux;
         self.model_flux += components.iter().map(|&(_, flux)| f64::from(flux)).sum::<f64>();
         record.model_flux = self.model_flux;
@@ -105,8 +112,8 @@ impl ChannelClean {
         self.open = false;
         self.stop = stop;
         self.majors = majors;
-        self.mask = mask.clone();
         if self.minor.is_empty() {
+            self.mask.clone_from(mask);
             self.minor.push(level);
         }
     }
