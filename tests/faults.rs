@@ -175,7 +175,7 @@ fn a_mask_that_cannot_be_read_is_named() {
 fn a_job_that_does_not_fit_is_refused_with_the_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let output = image(&common::ms("small"), &dir.path().join("im"), "--memory-limit 1MB");
-    fails(&output, 1, &["memory", "1"]);
+    fails(&output, 1, &["host memory", "--memory-limit"]);
     assert!(products(dir.path()).is_empty(), "{:?}", products(dir.path()));
 }
 
