@@ -32,7 +32,7 @@ pub struct Description {
     pub rows: u64,
     /// Which columns of visibilities and weights it has.
     pub columns: Vec<String>,
-    /// Number of antennas, and the different diameters of their dishes, m.
+    /// Number of antennas, and the different diameters of their dishes, to 0.1 m.
     pub antennas: (usize, Vec<f64>),
     /// All fields.
     pub fields: Vec<FieldDescription>,
@@ -159,9 +159,11 @@ pub fn describe(ms: &MeasurementSet) -> Result<Description> {
     })
 }
 
-/// The different diameters of the dishes, ascending.
+/// The different diameters of the dishes to a decimetre, ascending.
 fn diameters(ms: &MeasurementSet) -> Vec<f64> {
-    let mut diameters: Vec<f64> = ms.antennas().iter().map(|a| a.dish_diameter_m).collect();
+    let decimetres = |d: f64| (10.0 * d).round() / 10.0;
+    let mut diameters: Vec<f64> =
+        ms.antennas().iter().map(|a| decimetres(a.dish_diameter_m)).collect();
     diameters.sort_by(f64::total_cmp);
     diameters.dedup();
     diameters
