@@ -16,7 +16,7 @@ use super::{
     recorder::Recorder,
     shader::Variant,
 };
-use crate::Result;
+use crate::{Result, backend::Backend};
 
 /// What a user chooses of the GPU backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,11 +71,6 @@ impl Gpu {
         })
     }
 
-    /// Name for reports: "gpu, NVIDIA H100".
-    pub fn name(&self) -> String {
-        format!("gpu, {}", self.device.info.name)
-    }
-
     /// Executes everything recorded so far and waits for it.
     pub fn finish(&self) -> Result<()> {
         self.recorder.flush(&self.device)?;
@@ -110,6 +105,12 @@ impl Gpu {
         self.recorder.record(&self.device, traffic, Vec::new(), |encoder| {
             program.dispatch(encoder, &group, workgroups);
         })
+    }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> String {
+        format!("gpu, {}", self.device.info.name)
     }
 }
 

@@ -19,7 +19,9 @@ mod device;
 mod fft;
 #[allow(clippy::module_inception)] // the type `Gpu` and no more
 mod gpu;
+mod gridder;
 mod grids;
+mod minor;
 mod planes;
 mod program;
 mod recorder;
@@ -31,5 +33,6 @@ mod tests;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use gpu::{Gpu, GpuOptions};
+pub use gridder::GpuSamples;
 pub use grids::GpuGrids;
 pub use planes::GpuPlanes;
