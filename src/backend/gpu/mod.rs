@@ -16,16 +16,21 @@ mod batch;
 mod buffer;
 mod correct;
 mod device;
+mod factor;
 mod fft;
 #[allow(clippy::module_inception)] // the type `Gpu` and no more
 mod gpu;
+mod grid;
 mod gridder;
 mod grids;
+mod kernel;
 mod minor;
 mod planes;
 mod program;
 mod recorder;
+mod samples;
 mod shader;
+mod tiles;
 mod transform;
 
 #[cfg(test)]
@@ -33,6 +38,6 @@ mod tests;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use gpu::{Gpu, GpuOptions};
-pub use gridder::GpuSamples;
 pub use grids::GpuGrids;
 pub use planes::GpuPlanes;
+pub use samples::GpuSamples;
