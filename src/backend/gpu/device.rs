@@ -69,6 +69,15 @@ pub(super) struct Allocation {
     budget: Arc<Budget>,
 }
 
+/// A buffer on its way to the host.
+pub(super) struct Mapping {
+    submission: Option<wgpu::SubmissionIndex>,
+    answer: std::sync::mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// How long a mapping may take after the commands that fill it are done.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(20);
+
 impl Drop for Allocation {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.buffer.size(), Ordering::Relaxed);
@@ -208,23 +217,41 @@ impl Device {
         Ok(allocation)
     }
 
-    /// Reads a buffer that the submitted commands wrote; waits for them.
-    pub(super) fn read(&self, allocation: &Allocation, bytes: usize, out: &mut [u8]) -> Result<()> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let slice = allocation.buffer.slice(..);
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only if the wait below has failed already.
+    /// Asks for the first `bytes` of a buffer, once `submission` is done.
+    pub(super) fn map(
+        &self,
+        allocation: &Allocation,
+        bytes: usize,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Mapping {
+        let (sender, answer) = std::sync::mpsc::channel();
+        allocation.buffer.slice(..bytes as u64).map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is gone only if the wait for it has failed already.
             let _ = sender.send(result);
         });
-        self.wait(None)?;
-        match receiver.try_recv() {
+        Mapping { submission, answer }
+    }
+
+    /// Waits for a mapping, and copies what it holds.
+    pub(super) fn read(
+        &self,
+        allocation: &Allocation,
+        mapping: Mapping,
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.wait(mapping.submission)?;
+        // Another thread that waited may be the one that is told, a moment later.
+        match mapping.answer.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(self.unmappable("read back", &e.to_string())),
             Err(_) => return Err(self.unmappable("read back", "no answer from the driver")),
         }
-        let view =
-            slice.get_mapped_range().map_err(|e| self.unmappable("read back", &e.to_string()))?;
-        out.copy_from_slice(&view[..bytes]);
+        let view = allocation
+            .buffer
+            .slice(..out.len() as u64)
+            .get_mapped_range()
+            .map_err(|e| self.unmappable("read back", &e.to_string()))?;
+        out.copy_from_slice(&view);
         drop(view);
         allocation.buffer.unmap();
         Ok(())

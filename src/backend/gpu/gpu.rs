@@ -13,6 +13,7 @@ use super::{
     device::{Allocation, Device},
     fft::{FftPlans, Workgroup},
     program::{Program, Programs},
+    readback::Ring,
     recorder::Recorder,
     shader::Variant,
 };
@@ -41,6 +42,7 @@ pub struct GpuOptions {
 pub struct Gpu {
     pub(super) device: Device,
     pub(super) recorder: Recorder,
+    pub(super) ring: Ring,
     pub(super) workgroup: Workgroup,
     pub(super) ffts: FftPlans,
     programs: Programs,
@@ -65,6 +67,7 @@ impl Gpu {
         Ok(Self {
             device,
             recorder: Recorder::default(),
+            ring: Ring::default(),
             workgroup,
             ffts: FftPlans::default(),
             programs: Programs::default(),
@@ -73,8 +76,8 @@ impl Gpu {
 
     /// Executes everything recorded so far and waits for it.
     pub fn finish(&self) -> Result<()> {
-        self.recorder.flush(&self.device)?;
-        self.device.wait(None)
+        let last = self.recorder.flush(&self.device)?;
+        self.device.wait(last)
     }
 
     pub(super) fn program(&self, variant: &Variant) -> Result<Arc<Program>> {

@@ -62,7 +62,7 @@ impl Gridder for Gpu {
             let bins = &samples.sorts[layer.sort].bins;
             let mut sorted = vec![Complex32::new(0.0, 0.0); bins.len()];
             let bytes = bytemuck::cast_slice_mut(&mut sorted);
-            samples.predicted.get(&self.device, &self.recorder, layer.item, bytes)?;
+            samples.predicted.get(&self.device, &self.recorder, &self.ring, layer.item, bytes)?;
             Ok(bins.unsort(&sorted))
         };
         samples.layers(channel)?.iter().map(read).collect()

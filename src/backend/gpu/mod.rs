@@ -27,6 +27,7 @@ mod kernel;
 mod minor;
 mod planes;
 mod program;
+mod readback;
 mod recorder;
 mod samples;
 mod shader;
