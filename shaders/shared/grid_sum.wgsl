@@ -30,11 +30,13 @@ var<workgroup> shared_tile: Tile;
 
 //@ insert store_taps
 
-// Thread t evaluates one axis of sample t / 2 of the batch.
+// Thread t evaluates one axis of sample t / 2 of the batch. Where there is no sample the kernel is that
+// of any place, for 0 times what workgroup memory happens to hold need not be 0.
 fn prepare(t: u32, i: u32, end: u32, work: Tile, layer: LayerTarget) {
+  let along_v = (t & 1u) == 1u;
   var value = vec2(0.0);
   var first = 0u;
-  let along_v = (t & 1u) == 1u;
+  var y = 0.0;
   if i < end {
     let s = samples_load(layer.samples + i);
     if s.z != 0.0 {
@@ -44,24 +46,28 @@ fn prepare(t: u32, i: u32, end: u32, work: Tile, layer: LayerTarget) {
       let centre = select(0u, params.nv / 2u, along_v);
       let start = select(work.u, work.v, along_v) * params.tile;
       first = u32(at.first + i32(centre + params.tile / 2u) - i32(start));
-      store_taps(t * W, at.y);
+      y = at.y;
       if !along_v {
-        if params.source == SOURCE_WEIGHTS {
-          value = vec2(1.0, 0.0);
-        } else {
-          value = s.xy;
-          if params.source == SOURCE_RESIDUAL {
-            value -= predicted_load(layer.predicted + i);
-          }
-        }
-        value = cmul(s.z * value, sample_factor(row, s.w));
+        value = weighted_value(s, layer.predicted + i, row);
       }
     }
   }
+  store_taps(t * W, y);
   firsts[t] = first | ((first % W) << 16u);
   if !along_v {
     values[t / 2u] = value;
   }
+}
+
+// What is gridded of a sample in this pass.
+fn weighted_value(s: vec4<f32>, predicted: u32, row: Row) -> vec2<f32> {
+  var value = s.xy;
+  if params.source == SOURCE_WEIGHTS {
+    value = vec2(1.0, 0.0);
+  } else if params.source == SOURCE_RESIDUAL {
+    value -= predicted_load(predicted);
+  }
+  return cmul(s.z * value, sample_factor(row, s.w));
 }
 
 // Where in the footprint the cell of residue `mine` lies.
