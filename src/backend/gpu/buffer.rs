@@ -10,7 +10,7 @@ use wgpu::BufferUsages;
 
 use super::{
     device::{Allocation, Device},
-    recorder::Recorder,
+    recorder::{IN_FLIGHT, PORTION, Recorder},
     shader::Split,
 };
 use crate::{Error, Result};
@@ -20,7 +20,15 @@ use crate::{Error, Result};
 const MAX_PARTS: u64 = 3;
 
 /// Bytes that one staging buffer carries between host and device.
-const STAGING_BYTES: usize = 32 << 20;
+pub(super) const STAGING_BYTES: usize = 32 << 20;
+
+/// Traffic that a byte written through staging is recorded as: [`Recorder`] then submits, and so gives
+/// back, staging buffers one by one rather than many at once.
+const STAGED_TRAFFIC: u64 = 8;
+
+/// Most bytes of staging buffers that wait to be copied at any time: those under way, and one more.
+pub(super) const MOST_STAGED_BYTES: usize =
+    (IN_FLIGHT + 2) * (PORTION / STAGED_TRAFFIC) as usize;
 
 /// `n` arrays of `item_len` elements each.
 pub(super) struct Stack {
@@ -60,6 +68,11 @@ fn layout(
         return Err(format!("{item_bytes} bytes; {}", MAX_PARTS << shift << element_bytes.ilog2()));
     }
     Ok(Layout { per_slab: 1, split: Split { parts: parts as u32, shift } })
+}
+
+/// Whether bindings of `binding_bytes` reach all of an item.
+pub(super) fn fits(item_len: u64, element_bytes: usize, binding_bytes: u64) -> bool {
+    layout(1, item_len as usize, element_bytes, binding_bytes).is_ok()
 }
 
 impl Stack {
@@ -143,10 +156,10 @@ impl Stack {
     ) -> Result<()> {
         for (chunk, staged) in values.chunks(STAGING_BYTES).enumerate() {
             let start = chunk * STAGING_BYTES;
-            let staging = device.upload("staging", BufferUsages::COPY_SRC, staged)?;
+            let staging = device.upload(self.label, BufferUsages::COPY_SRC, staged)?;
             let source = staging.buffer.clone();
             let pieces = self.pieces(index, start..start + staged.len());
-            recorder.record(device, 2 * staged.len() as u64, vec![staging], |encoder| {
+            recorder.record(device, STAGED_TRAFFIC * staged.len() as u64, vec![staging], |encoder| {
                 for (part, offset, range) in pieces {
                     let (from, len) = ((range.start - start) as u64, range.len() as u64);
                     encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
@@ -183,7 +196,7 @@ impl Stack {
         for (chunk, wanted) in out.chunks_mut(STAGING_BYTES).enumerate() {
             let start = chunk * STAGING_BYTES;
             let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-            let staging = device.allocate("read back", wanted.len() as u64, usage, false)?;
+            let staging = device.allocate(self.label, wanted.len() as u64, usage, false)?;
             let pieces = self.pieces(index, start..start + wanted.len());
             recorder.record(device, 2 * wanted.len() as u64, Vec::new(), |encoder| {
                 for (part, offset, range) in pieces {

@@ -10,7 +10,10 @@ use std::{
 
 use wgpu::{Adapter, AdapterInfo, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Limits};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    backend::{Cargo, Traffic},
+};
 
 /// The first thing that went wrong on a device, kept because wgpu reports it out of band.
 #[derive(Default)]
@@ -55,6 +58,7 @@ pub(super) struct Device {
     pub(super) max_binding_bytes: u64,
     health: Arc<Health>,
     budget: Arc<Budget>,
+    traffic: Mutex<Traffic>,
 }
 
 /// Device memory in use, against what the user allows.
@@ -66,6 +70,8 @@ struct Budget {
 /// A buffer that gives its share of the budget back when dropped.
 pub(super) struct Allocation {
     pub(super) buffer: Buffer,
+    /// What it carries when it is written or read by the host.
+    cargo: Cargo,
     budget: Arc<Budget>,
 }
 
@@ -114,7 +120,8 @@ impl Device {
             binding.unwrap_or(u64::MAX).min(limits.max_storage_buffer_binding_size);
         let budget =
             Arc::new(Budget { limit: memory.unwrap_or(u64::MAX), used: AtomicU64::new(0) });
-        Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget })
+        let traffic = Mutex::default();
+        Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget, traffic })
     }
 
     /// The error that the device is in, if any.
@@ -147,7 +154,8 @@ impl Device {
         self.error(problem, BUG)
     }
 
-    /// A zero-initialised buffer within the memory budget. `bytes` is rounded up to a multiple of 4,
+    /// A zero-initialised buffer within the memory budget; `label` also says what crosses between it
+    /// and the host ([`Cargo`]). `bytes` is rounded up to a multiple of 4,
     /// and to at least 4, as bindings and copies need.
     pub(super) fn allocate(
         &self,
@@ -182,7 +190,8 @@ impl Device {
             usage,
             mapped_at_creation,
         });
-        let allocation = Allocation { buffer, budget: Arc::clone(&self.budget) };
+        let cargo = Cargo::of_label(label);
+        let allocation = Allocation { buffer, cargo, budget: Arc::clone(&self.budget) };
         match pollster::block_on(scope.pop()) {
             None => self.check().map(|()| allocation),
             Some(e) => {
@@ -205,6 +214,7 @@ impl Device {
         view.slice(..values.len()).copy_from_slice(values);
         drop(view);
         allocation.buffer.unmap();
+        self.count(|traffic| traffic.add_to_device(allocation.cargo, values.len() as u64));
         Ok(allocation)
     }
 
@@ -227,7 +237,17 @@ impl Device {
         out.copy_from_slice(&view[..bytes]);
         drop(view);
         allocation.buffer.unmap();
+        self.count(|traffic| traffic.add_to_host(allocation.cargo, bytes as u64));
         Ok(())
+    }
+
+    /// Bytes that crossed between host and device so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Traffic)) {
+        add(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn unmappable(&self, label: &str, why: &str) -> Error {
