@@ -58,6 +58,21 @@ impl AdapterSummary {
     }
 }
 
+impl AdapterSummary {
+    /// Bytes of it that a job takes unless told otherwise; `None`: what the host has free.
+    pub fn job_bytes(&self) -> Option<u64> {
+        if self.software { None } else { Some(memory::share_of(self.memory_bytes)) }
+    }
+}
+
+/// The adapter that is taken when none is named: the first usable hardware one.
+///
+/// # Errors
+/// [`Error::Device`] if there is none, with what there is instead.
+pub fn automatic(found: &[AdapterSummary]) -> Result<usize> {
+    choose_index(None, found)
+}
+
 /// All adapters of this machine, hardware first, in a stable order.
 pub fn adapters() -> Vec<AdapterSummary> {
     enumerate().iter().enumerate().map(|(i, a)| AdapterSummary::new(i, a)).collect()
@@ -129,9 +144,9 @@ fn choose_indices(devices: &[String], found: &[AdapterSummary]) -> Result<Vec<us
         [all] if all.eq_ignore_ascii_case("all") => {
             let first = choose_index(None, found)?;
             // Where one device can be reached by two interfaces, it is listed under both.
-            let usable = found.iter().filter(|a| {
-                !a.software && a.unfit.is_none() && a.api == found[first].api
-            });
+            let usable = found
+                .iter()
+                .filter(|a| !a.software && a.unfit.is_none() && a.api == found[first].api);
             Ok(usable.map(|a| a.index).collect())
         }
         [] => Ok(vec![choose_index(None, found)?]),

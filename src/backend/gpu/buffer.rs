@@ -27,8 +27,7 @@ pub(super) const STAGING_BYTES: usize = 32 << 20;
 const STAGED_TRAFFIC: u64 = 8;
 
 /// Most bytes of staging buffers that wait to be copied at any time: those under way, and one more.
-pub(super) const MOST_STAGED_BYTES: usize =
-    (IN_FLIGHT + 2) * (PORTION / STAGED_TRAFFIC) as usize;
+pub(super) const MOST_STAGED_BYTES: usize = (IN_FLIGHT + 2) * (PORTION / STAGED_TRAFFIC) as usize;
 
 /// `n` arrays of `item_len` elements each.
 pub(super) struct Stack {
@@ -159,12 +158,17 @@ impl Stack {
             let staging = device.upload(self.label, BufferUsages::COPY_SRC, staged)?;
             let source = staging.buffer.clone();
             let pieces = self.pieces(index, start..start + staged.len());
-            recorder.record(device, STAGED_TRAFFIC * staged.len() as u64, vec![staging], |encoder| {
-                for (part, offset, range) in pieces {
-                    let (from, len) = ((range.start - start) as u64, range.len() as u64);
-                    encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
-                }
-            })?;
+            recorder.record(
+                device,
+                STAGED_TRAFFIC * staged.len() as u64,
+                vec![staging],
+                |encoder| {
+                    for (part, offset, range) in pieces {
+                        let (from, len) = ((range.start - start) as u64, range.len() as u64);
+                        encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
+                    }
+                },
+            )?;
         }
         Ok(())
     }

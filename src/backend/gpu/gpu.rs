@@ -78,8 +78,7 @@ impl Gpu {
     fn new(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
         let heap = memory::heap_bytes(adapter);
-        let memory =
-            memory::of_job(&info.name, info.device_type, heap, options.memory_bytes)?;
+        let memory = memory::of_job(&info.name, info.device_type, heap, options.memory_bytes)?;
         let limit = match memory {
             Memory::Device { bytes, .. } => bytes,
             Memory::Host => None,

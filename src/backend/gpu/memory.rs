@@ -39,6 +39,11 @@ fn vulkan_heap(_adapter: &Adapter) -> Option<u64> {
     None
 }
 
+/// What a job takes, unless told otherwise, of a device with a heap of this size.
+pub(super) fn share_of(heap: Option<u64>) -> u64 {
+    heap.map_or(UNKNOWN_BYTES, |heap| (heap as f64 * SHARE) as u64)
+}
+
 /// Whether a device computes in the host's memory.
 pub(super) fn is_shared(device_type: DeviceType) -> bool {
     matches!(device_type, DeviceType::Cpu | DeviceType::IntegratedGpu)
@@ -67,14 +72,13 @@ pub(super) fn of_job(
         (Some(asked), _) => Some(asked),
         // What the host has left is planned with, together with all else that lives there.
         (None, _) if device_type == DeviceType::Cpu => None,
-        (None, Some(heap)) => Some((heap as f64 * SHARE) as u64),
-        (None, None) => Some(UNKNOWN_BYTES),
+        (None, heap) => Some(share_of(heap)),
     };
     Ok(Memory::Device { bytes, shared })
 }
 
 /// What a device holds, for the listing of `cubeclean devices`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes that the figures are for.
     pub bytes: u64,
@@ -144,8 +148,7 @@ fn uv_elements(side: usize) -> u64 {
 
 /// Whether planes and grids can be cut into parts that bindings reach.
 fn addressable(side: usize, binding_bytes: u64) -> bool {
-    fits((side as u64).pow(2), 4, binding_bytes)
-        && fits(uv_elements(side), 8, binding_bytes)
+    fits((side as u64).pow(2), 4, binding_bytes) && fits(uv_elements(side), 8, binding_bytes)
 }
 
 #[cfg(test)]
