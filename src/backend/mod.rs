@@ -9,8 +9,10 @@
 pub mod cpu;
 pub mod gpu;
 mod operators;
+mod traffic;
 
 pub use operators::{Batch, StageTimes};
+pub use traffic::{Cargo, Traffic};
 
 use num_complex::Complex32;
 
@@ -177,8 +179,36 @@ pub trait Minor: PlaneStore {
     ) -> Result<Vec<HogbomResult>>;
 }
 
+/// Where a backend keeps what it works on, and how much of it a job may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// With everything else in the host's memory.
+    Host,
+    /// In memory of its own, or (`shared`) in a part of the host's that must be counted twice.
+    Device {
+        /// Bytes that a job may take at most; `None`: as much as the host has left (`shared`).
+        bytes: Option<u64>,
+        /// Whether it is the host's memory all the same: software and integrated devices.
+        shared: bool,
+    },
+}
+
 /// A whole backend.
 pub trait Backend: Gridder + Minor {
     /// Name for reports: "cpu, 8 threads", "gpu, NVIDIA H100".
     fn name(&self) -> String;
+
+    /// Fails if the backend cannot carry out a plan, whatever its memory; so that it is known before
+    /// anything starts.
+    fn check(&self, plan: &OperatorPlan) -> Result<()>;
+
+    /// Where planes, grids and samples live.
+    fn memory(&self) -> Memory;
+
+    /// Bytes that a batch of `channels`, with `layers` samples a row each, takes on a device beside
+    /// planes, grids and samples. Nothing where [`Backend::memory`] is the host's.
+    fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize;
+
+    /// Bytes that crossed between host and device so far; `None` where there is nothing to cross.
+    fn traffic(&self) -> Option<Traffic>;
 }

@@ -19,7 +19,7 @@ use control::{Control, Level, cyclethreshold};
 
 use crate::{
     backend::{Batch, Gridder, HogbomControl, HogbomResult, Minor, Peak},
-    beam::{NoBeam, fit_psf, sidelobe_level},
+    beam::{Beam, NoBeam, fit_psf, sidelobe_level},
     error::Result,
     geometry::ImageGrid,
     mask::{ChannelMask, Mask, MaskInput, MaskPolicy},
@@ -30,8 +30,6 @@ use crate::{
 pub trait Cycles {
     /// Sum of weights of each channel; a channel of 0 is left alone.
     fn sumwt(&self) -> &[f64];
-    /// A channel's PSF, `ny·nx` values.
-    fn psf_plane(&self, channel: usize) -> Result<Vec<f32>>;
     /// A channel's residual, `ny·nx` values.
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>>;
     /// The residuals' peaks within masks.
@@ -45,10 +43,6 @@ pub trait Cycles {
 impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
     fn sumwt(&self) -> &[f64] {
         Batch::sumwt(self)
-    }
-
-    fn psf_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        Batch::psf_plane(self, channel)
     }
 
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
@@ -68,20 +62,60 @@ impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
     }
 }
 
-/// Cleans a batch: the image channels `channels` of the cube, in the batch's order. `valid` are the
-/// pixels inside the primary beam's limit, one mask for each channel; they bound the noise of
-/// n-sigma, but not the components.
+/// What cleaning has to know of a channel's PSF.
+#[derive(Clone, Copy, Debug)]
+pub struct PsfFit {
+    /// Its beam, or why there is none.
+    pub beam: Result<Beam, NoBeam>,
+    /// Its sidelobe level; 1 where there is no beam.
+    pub sidelobe_level: f64,
+}
+
+impl PsfFit {
+    /// Of a PSF, `ny·nx` values, whose main lobe is fitted above `psfcutoff`.
+    pub fn new(psf: &[f32], grid: &ImageGrid, psfcutoff: f64) -> Self {
+        let beam = fit_psf(psf, grid, psfcutoff);
+        let sidelobe_level = match &beam {
+            Ok(beam) => sidelobe_level(psf, beam, grid),
+            // A PSF without a main lobe is all sidelobe: clean it as cautiously as can be.
+            Err(_) => 1.0,
+        };
+        Self { beam, sidelobe_level }
+    }
+
+    /// Of a channel without data.
+    pub fn without_data() -> Self {
+        Self { beam: Err(NoBeam::NoPeak), sidelobe_level: 1.0 }
+    }
+}
+
+/// Cleans a batch: the image channels `channels` of the cube, in the batch's order. `psfs` and `valid`
+/// have an entry for each channel; `valid` are the pixels inside the primary beam's limit, which bound
+/// the noise of n-sigma, but not the components.
 pub fn clean(
     batch: &mut impl Cycles,
     grid: &ImageGrid,
     channels: Range<usize>,
     params: &CleanParams,
     policy: &dyn MaskPolicy,
+    psfs: &[PsfFit],
     valid: &[Mask],
 ) -> Result<Vec<ChannelClean>> {
     let mut states = Vec::with_capacity(channels.len());
     for (index, channel) in channels.enumerate() {
-        states.push(ChannelState::new(batch, grid, index, channel, params, policy, &valid[index])?);
+        states.push(ChannelState {
+            index,
+            mask: policy.channel(channel)?,
+            valid: &valid[index],
+            has_data: batch.sumwt()[index] > 0.0,
+            rounds: 0,
+            masksum: 0,
+            peak: 0.0,
+            peak_anywhere: 0.0,
+            nsigma_threshold: 0.0,
+            cyclethreshold: 0.0,
+            result: ChannelClean::new(channel, &psfs[index], grid),
+        });
     }
     let mut groups: Vec<Group> = match params.scope {
         Scope::Channel => (0..states.len()).map(|i| Group::new(vec![i])).collect(),
@@ -124,40 +158,7 @@ struct ChannelState<'a> {
     result: ChannelClean,
 }
 
-impl<'a> ChannelState<'a> {
-    fn new(
-        batch: &impl Cycles,
-        grid: &ImageGrid,
-        index: usize,
-        channel: usize,
-        params: &CleanParams,
-        policy: &dyn MaskPolicy,
-        valid: &'a Mask,
-    ) -> Result<Self> {
-        let has_data = batch.sumwt()[index] > 0.0;
-        let psf = if has_data { batch.psf_plane(index)? } else { Vec::new() };
-        let beam =
-            if has_data { fit_psf(&psf, grid, params.psfcutoff) } else { Err(NoBeam::NoPeak) };
-        let sidelobe_level = match &beam {
-            Ok(beam) => sidelobe_level(&psf, beam, grid),
-            // A PSF without a main lobe is all sidelobe: clean it as cautiously as can be.
-            Err(_) => 1.0,
-        };
-        Ok(Self {
-            index,
-            mask: policy.channel(channel)?,
-            valid,
-            has_data,
-            rounds: 0,
-            masksum: 0,
-            peak: 0.0,
-            peak_anywhere: 0.0,
-            nsigma_threshold: 0.0,
-            cyclethreshold: 0.0,
-            result: ChannelClean::new(channel, beam, sidelobe_level, grid),
-        })
-    }
-
+impl ChannelState<'_> {
     /// Updates the mask and the n-sigma threshold from the residual.
     fn prepare(&mut self, params: &CleanParams, residual: &[f32]) -> Result<()> {
         self.mask.update(&MaskInput {

@@ -1,6 +1,6 @@
 //! What cleaning did to a channel, round by round: tclean's `summaryminor`.
 
-use super::{MinorStop, StopCode};
+use super::{MinorStop, PsfFit, StopCode};
 use crate::{
     beam::{Beam, NoBeam},
     geometry::ImageGrid,
@@ -62,16 +62,11 @@ pub struct ChannelClean {
 }
 
 impl ChannelClean {
-    pub(super) fn new(
-        channel: usize,
-        beam: Result<Beam, NoBeam>,
-        sidelobe_level: f64,
-        grid: &ImageGrid,
-    ) -> Self {
+    pub(super) fn new(channel: usize, psf: &PsfFit, grid: &ImageGrid) -> Self {
         Self {
             channel,
-            beam,
-            sidelobe_level,
+            beam: psf.beam,
+            sidelobe_level: psf.sidelobe_level,
             minor: Vec::new(),
             stop: StopCode::NoIterations,
             majors: 0,

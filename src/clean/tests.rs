@@ -85,17 +85,18 @@ impl Synthetic {
     fn clean(&mut self, params: &CleanParams, policy: &dyn MaskPolicy) -> Vec<ChannelClean> {
         let n = self.dirty.len();
         let valid = vec![Mask::new(N, N, true); n];
-        clean(self, &grid(), 0..n, params, policy, &valid).unwrap()
+        let fit = |i: usize| match self.sumwt[i] > 0.0 {
+            true => PsfFit::new(self.psf.plane(i), &grid(), params.psfcutoff),
+            false => PsfFit::without_data(),
+        };
+        let psfs: Vec<PsfFit> = (0..n).map(fit).collect();
+        clean(self, &grid(), 0..n, params, policy, &psfs, &valid).unwrap()
     }
 }
 
 impl Cycles for Synthetic {
     fn sumwt(&self) -> &[f64] {
         &self.sumwt
-    }
-
-    fn psf_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        CpuBackend.get(&self.psf, channel)
     }
 
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {

@@ -31,6 +31,12 @@ pub enum Task {
         #[arg(value_name = "MS")]
         path: PathBuf,
     },
+    /// List the GPUs of this machine and what fits on them.
+    Devices {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Image a data set that comes with the source code, and draw a picture of it.
     Demo(DemoArgs),
 }
@@ -47,9 +53,15 @@ pub struct DemoArgs {
     /// The repository's directory `assets`, if it is not where the program was built.
     #[arg(long, value_name = "DIR")]
     pub assets: Option<PathBuf>,
-    /// Which processor computes.
+    /// Which processor computes: auto (default), gpu or cpu.
     #[arg(long, value_name = "BACKEND")]
     pub backend: Option<String>,
+    /// GPU by a part of its name or its index, several separated by commas, or all.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Memory to stay within on each GPU.
+    #[arg(long, value_name = "SIZE")]
+    pub device_memory: Option<String>,
     /// CPU threads. Default: one per core.
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,

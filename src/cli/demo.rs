@@ -73,7 +73,12 @@ pub fn run(args: &DemoArgs, watcher: &Watcher) -> Result<()> {
     parameters.set("summary", text(&product(".json"))?)?;
     // Only products of an earlier demonstration can have these names.
     parameters.set("overwrite", "true")?;
-    for (name, given) in [("backend", &args.backend), ("threads", &args.threads)] {
+    for (name, given) in [
+        ("backend", &args.backend),
+        ("device", &args.device),
+        ("device-memory", &args.device_memory),
+        ("threads", &args.threads),
+    ] {
         if let Some(value) = given {
             parameters.set(name, value)?;
         }

@@ -2,6 +2,7 @@
 
 mod args;
 mod demo;
+mod devices;
 mod image;
 pub mod unpack;
 mod watch;
@@ -40,6 +41,7 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
             say(&ms::describe(&ms)?.to_string());
             Ok(())
         }
+        args::Task::Devices { json } => devices::run(json),
         args::Task::Demo(args) => demo::run(&args, watcher),
     }
 }

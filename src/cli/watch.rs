@@ -69,6 +69,12 @@ impl Progress for Watcher {
                 self.bar.set_style(style());
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
+            Event::Backend { name, reason } => {
+                // Said without being asked for: which hardware computes must never be a surprise.
+                if self.talkative {
+                    self.bar.suspend(|| eprintln!("backend: {name} ({reason})"));
+                }
+            }
             Event::Stage { name } => {
                 tracing::info!("{name}");
                 self.bar.set_message(name);

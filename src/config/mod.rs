@@ -123,6 +123,11 @@ pub struct Config {
 
     /// Which processor computes.
     pub backend: BackendChoice,
+    /// Devices of the GPU backend, each by a part of its name or its index, or the one word `all`;
+    /// empty: the first hardware GPU.
+    pub devices: Vec<String>,
+    /// Memory to stay within on each device, bytes; `None`: a share of what it has.
+    pub device_memory: Option<u64>,
     /// CPU threads; `None`: one per core.
     pub threads: Option<usize>,
     /// Host memory to stay within, bytes; `None`: what is free.
@@ -192,6 +197,8 @@ pub enum RestoringBeam {
 /// Which processor computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendChoice {
+    /// A hardware GPU if there is one that can do the job, else the CPU.
+    Auto,
     /// rayon.
     Cpu,
     /// wgpu.

@@ -232,7 +232,9 @@ pub const PARAMETERS: &[Parameter] = &[
     row("pbcor", Restore, "False", "", "Write PATH.image.pbcor, corrected for the primary beam.", Yes),
     row("psfcutoff", Restore, "0.35", "LEVEL", "Level of the PSF above which its main lobe is fitted.", Yes),
 
-    row("backend", Machine, "cpu", "BACKEND", "cpu or gpu.", Own),
+    row("backend", Machine, "auto", "BACKEND", "auto, gpu or cpu. auto: a hardware GPU if there is one that can do the job, else the CPU, and says which.", Own),
+    row("device", Machine, "", "DEVICE", "GPU by a part of its name or its index (`cubeclean devices` lists them), several separated by commas, or all. Software devices are used only when named. Default: the first hardware GPU.", Own),
+    row("device-memory", Machine, "", "SIZE", "Memory to stay within on each GPU (8GB). Default: 80 % of what it has.", Own),
     row("threads", Machine, "0", "N", "CPU threads; 0: one per core. Results do not depend on it.", Own),
     row("memory-limit", Machine, "", "SIZE", "Host memory to stay within (8GB). Default: what the machine has free.", Own),
     row("parallel", Machine, "False", "", "tclean's MPI mode.", NoEffect("see --threads")),

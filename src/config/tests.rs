@@ -36,7 +36,8 @@ fn defaults_are_tcleans() {
     assert_eq!((c.minpsffraction, c.maxpsffraction, c.psfcutoff), (0.05, 0.8, 0.35));
     assert_eq!(c.mask, MaskChoice::Everywhere);
     assert_eq!(c.restoringbeam, RestoringBeam::PerChannel);
-    assert_eq!((c.backend, c.threads, c.memory_limit), (BackendChoice::Cpu, None, None));
+    assert_eq!((c.backend, c.threads, c.memory_limit), (BackendChoice::Auto, None, None));
+    assert_eq!((c.devices, c.device_memory), (Vec::new(), None));
     assert_eq!(c.formats, [Format::Casa]);
     use Product::*;
     assert_eq!(c.products, [Psf, Residual, Model, Mask, Image, Pb, Sumwt]);
@@ -58,6 +59,8 @@ fn the_units_and_lists_of_tclean_are_read() {
         ("restoringbeam", "2arcsec,1arcsec,-100deg"),
         ("format", "fits, casa,fits"),
         ("memory-limit", "1.5GB"),
+        ("device-memory", "512MiB"),
+        ("device", "NVIDIA H100, 1"),
         ("threads", "2"),
         ("pbcor", "true"),
         ("phasecenter", "ICRS -1deg 5d04m00.0s"),
@@ -75,6 +78,8 @@ fn the_units_and_lists_of_tclean_are_read() {
     assert!((beam.pa - 80f64.to_radians()).abs() < 1e-12);
     assert_eq!(c.formats, [Format::Fits, Format::Casa]);
     assert_eq!((c.memory_limit, c.threads), (Some(1_500_000_000), Some(2)));
+    assert_eq!((c.backend, c.device_memory), (BackendChoice::Auto, Some(512 << 20)));
+    assert_eq!(c.devices, ["NVIDIA H100", "1"]);
     assert!(c.products.contains(&Product::ImagePbcor));
     let PhaseCenter::Direction(centre) = c.phasecenter else { panic!("{:?}", c.phasecenter) };
     assert_eq!(centre.frame, DirectionFrame::Icrs);
@@ -121,7 +126,12 @@ fn every_refusal_names_parameter_value_and_way_out() {
         (&[("products", "image,imge")], "products=imge", "sumwt"),
         (&[("products", "image"), ("pbcor", "True")], "products=image: lacks", "image.pbcor"),
         (&[("format", "png")], "format=png", "casa or fits"),
-        (&[("backend", "cuda")], "backend=cuda", "cpu or gpu"),
+        (&[("backend", "cuda")], "backend=cuda", "auto, gpu or cpu"),
+        (&[("backend", "cpu"), ("device", "0")], "device=0: is for GPUs", "--backend gpu"),
+        (&[("backend", "cpu"), ("device-memory", "1GB")], "device-memory=1GB", "leave out"),
+        (&[("device", "0,,1")], "device=0,,1: has an empty element", "cubeclean devices"),
+        (&[("device", "0,all")], "device=0,all", "or all"),
+        (&[("device-memory", "much")], "device-memory=much", "8GB"),
         (&[("memory-limit", "much")], "memory-limit=much", "8GB"),
         (&[("phasecenter", "B1950 1h 2d")], "phasecenter=B1950", "ICRS"),
         (&[("phasecenter", "J2000 1h 95d")], "phasecenter=", "write it like"),
@@ -140,7 +150,7 @@ fn every_refusal_names_parameter_value_and_way_out() {
 /// accepts has to be refused. Free text is all that may pass.
 #[test]
 fn nothing_supported_is_silently_ignored() {
-    let free_text = ["vis", "field", "spw", "imagename", "mask", "summary"];
+    let free_text = ["vis", "field", "spw", "imagename", "mask", "summary", "device"];
     for p in PARAMETERS {
         let supported = matches!(p.support, Support::Yes | Support::Own);
         if supported && !free_text.contains(&p.name) {

@@ -1,10 +1,12 @@
 //! From [`Parameters`] to [`Config`]: every check that needs no data.
 
 mod deconvolution;
+mod machine;
 
 use std::path::PathBuf;
 
 use deconvolution::{mask, psf_fractions, restoringbeam, threshold};
+use machine::{backend, bytes, devices};
 
 use super::{
     AxisValue, BackendChoice, Config, CycleControl, DataColumn, Parameters, PhaseCenter, Taper,
@@ -136,15 +138,16 @@ impl Config {
                 "a number between 0 and 1 (0.35)",
             )?,
 
-            backend: p
-                .choice("backend", &[("cpu", BackendChoice::Cpu), ("gpu", BackendChoice::Gpu)])?,
+            backend: backend(p)?,
+            devices: devices(p)?,
+            device_memory: bytes(p, "device-memory")?,
             threads: Some(p.number(
                 "threads",
                 |n: usize| n <= 4096,
                 "a whole number up to 4096; 0 means one per core",
             )?)
             .filter(|&n| n > 0),
-            memory_limit: memory_limit(p)?,
+            memory_limit: bytes(p, "memory-limit")?,
 
             no_effect,
             command: p.command(),
@@ -477,32 +480,4 @@ fn uvtaper(p: &Parameters) -> Result<Option<Taper>> {
         ));
     }
     Ok(Some(taper))
-}
-
-/// "8GB", "512MiB", "2e9": bytes.
-fn memory_limit(p: &Parameters) -> Result<Option<u64>> {
-    let Some(text) = given(p, "memory-limit") else { return Ok(None) };
-    let bad = || {
-        Error::parameter(
-            "memory-limit",
-            text,
-            "is not a size",
-            "give bytes, or a number with MB, GB, MiB or GiB (8GB)",
-        )
-    };
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let number: f64 = text[..split].parse().map_err(|_| bad())?;
-    let scale = match text[split..].trim() {
-        "" | "B" => 1.0,
-        "kB" => 1e3,
-        "MB" => 1e6,
-        "GB" | "G" => 1e9,
-        "TB" => 1e12,
-        "KiB" => 1024.0,
-        "MiB" => 1_048_576.0,
-        "GiB" => 1_073_741_824.0,
-        _ => return Err(bad()),
-    };
-    let bytes = number * scale;
-    if bytes < 1.0 || bytes > u64::MAX as f64 { Err(bad()) } else { Ok(Some(bytes as u64)) }
 }

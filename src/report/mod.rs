@@ -6,4 +6,5 @@ mod summary;
 
 pub use progress::{Event, Progress, Silent};
 pub use quicklook::{Moments, Planes, Quicklook, quicklook};
-pub use summary::{ChannelSummary, Control, MinorCycle, Resources, Summary, stop_description};
+pub(crate) use summary::size_text;
+pub use summary::{Bus, ChannelSummary, Control, MinorCycle, Resources, Summary, stop_description};

@@ -13,6 +13,13 @@ pub enum Event {
         /// For a reader: sizes, batches, memory.
         message: String,
     },
+    /// Which processor computes.
+    Backend {
+        /// "cpu, 8 threads", "gpu, NVIDIA H100".
+        name: String,
+        /// Why this one.
+        reason: String,
+    },
     /// A stage begins that takes a while and has no channels to count: reading, writing beams.
     Stage {
         /// Its name.

@@ -4,7 +4,10 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::beam::Beam;
+use crate::{
+    backend::{Cargo, Traffic},
+    beam::Beam,
+};
 
 /// What a run did.
 #[derive(Clone, Debug)]
@@ -105,6 +108,10 @@ pub struct MinorCycle {
 pub struct Resources {
     /// "cpu, 8 threads"
     pub backend: String,
+    /// Why it was this one.
+    pub backend_reason: String,
+    /// What crossed between host and devices; `None` where the planes live in the host's memory.
+    pub bus: Option<Bus>,
     /// Wall time, s.
     pub seconds: f64,
     /// Stages by name, s, in the order of the flow. Summed over threads that work at the same time, so
@@ -116,6 +123,15 @@ pub struct Resources {
     pub bytes_written: u64,
     /// Largest resident set size of the process, bytes.
     pub peak_rss: u64,
+}
+
+/// Bytes that crossed between host and devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bus {
+    /// In all.
+    pub total: Traffic,
+    /// Between the dirty images and the end of clean.
+    pub clean: Traffic,
 }
 
 /// tclean's words for its stop codes.
@@ -290,6 +306,18 @@ impl Summary {
             size_text(r.bytes_written),
             size_text(r.peak_rss),
         );
+        if let Some(bus) = &r.bus {
+            let both = |traffic: &Traffic| {
+                let (to_device, to_host) = traffic.totals();
+                format!("{} to the device, {} back", size_text(to_device), size_text(to_host))
+            };
+            let _ = write!(
+                text,
+                "\nbus: {}; between dirty image and end of clean {}",
+                both(&bus.total),
+                both(&bus.clean)
+            );
+        }
         text
     }
 }
@@ -320,6 +348,11 @@ impl Resources {
             self.stages.iter().map(|(name, s)| (name.clone(), json!(s))).collect();
         json!({
             "backend": self.backend,
+            "backend_reason": self.backend_reason,
+            "bus": self.bus.map(|bus| json!({
+                "total": traffic_json(&bus.total),
+                "dirty_to_clean": traffic_json(&bus.clean),
+            })),
             "wall_s": self.seconds,
             "stages_s": stages,
             "bytes_read": self.bytes_read,
@@ -327,6 +360,16 @@ impl Resources {
             "peak_rss_bytes": self.peak_rss,
         })
     }
+}
+
+fn traffic_json(traffic: &Traffic) -> Value {
+    let by_cargo = |bytes: &dyn Fn(Cargo) -> u64| -> Value {
+        Cargo::ALL.iter().map(|&c| (c.name().to_owned(), json!(bytes(c)))).collect()
+    };
+    json!({
+        "to_device_bytes": by_cargo(&|c| traffic.to_device(c)),
+        "to_host_bytes": by_cargo(&|c| traffic.to_host(c)),
+    })
 }
 
 /// As casa's `imhead` lists a beam, in the units people read.

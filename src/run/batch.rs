@@ -7,15 +7,11 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{
-    plan::{Batches, Plan},
-    products::Products,
-    timers::Timers,
-};
+use super::{batches::Batches, plan::Plan, products::Products, timers::Timers};
 use crate::{
     backend::{Backend, Batch},
-    beam::{Beam, fit_psf},
-    clean::{ChannelClean, CleanParams, Noise, clean},
+    beam::Beam,
+    clean::{ChannelClean, CleanParams, Noise, PsfFit, clean},
     config::Config,
     cube::Product,
     error::{Error, Result},
@@ -28,10 +24,9 @@ use crate::{
 };
 
 /// What all batches of a run share.
-pub(super) struct Job<'a, B> {
+pub(super) struct Job<'a> {
     pub config: &'a Config,
     pub plan: &'a Plan,
-    pub backend: &'a B,
     pub batches: &'a Batches,
     pub weighting: Weighting,
     pub density: Option<CubeDensity>,
@@ -51,7 +46,7 @@ pub(super) struct Cleaned<'a, B: Backend> {
     pub results: Vec<ChannelClean>,
 }
 
-impl<B: Backend> Job<'_, B> {
+impl Job<'_> {
     /// Ends the run between pieces of work when a signal asked for it.
     pub fn check_stop(&self) -> Result<()> {
         match self.progress.stop_requested() {
@@ -85,37 +80,51 @@ impl<B: Backend> Job<'_, B> {
         Ok(self.timers.time("resample", || resample(sampling, rows, &raws, channels)))
     }
 
-    /// Takes image channels to the backend, with imaging weights, and makes their PSFs.
-    fn open(&self, channels: Range<usize>) -> Result<Batch<'_, B>> {
+    /// Takes image channels to the backend, with imaging weights, and makes their PSFs. Beams are
+    /// fitted here, before the first residual: from then on planes stay on the device.
+    fn open<'b, B: Backend>(
+        &'b self,
+        backend: &'b B,
+        channels: Range<usize>,
+    ) -> Result<(Batch<'b, B>, Vec<PsfFit>)> {
         let mut block = self.load(channels)?;
         self.timers.time("weight", || self.weighting.apply(&mut block, self.density.as_ref()));
-        let mut batch =
-            Batch::new(self.backend, &self.plan.operator, &block, self.batches.grid_count)?;
+        let mut batch = Batch::new(backend, &self.plan.operator, &block, self.batches.grid_count)?;
+        drop(block);
         batch.make_psf()?;
-        Ok(batch)
+        let fit = |i: usize| {
+            Ok(match batch.sumwt()[i] > 0.0 {
+                true => PsfFit::new(&batch.psf_plane(i)?, &self.plan.grid, self.clean.psfcutoff),
+                false => PsfFit::without_data(),
+            })
+        };
+        let psfs = self.timers.time("beams", || {
+            (0..batch.len()).into_par_iter().map(fit).collect::<Result<Vec<_>>>()
+        })?;
+        Ok((batch, psfs))
     }
 
     /// Beams of the PSFs of image channels, for what has to be known of the whole cube before any of
     /// it can be restored.
-    pub fn fit_beams(&self, channels: Range<usize>) -> Result<Vec<Option<Beam>>> {
-        let batch = self.open(channels)?;
+    pub fn fit_beams<B: Backend>(
+        &self,
+        backend: &B,
+        channels: Range<usize>,
+    ) -> Result<Vec<Option<Beam>>> {
+        self.check_stop()?;
+        let (batch, psfs) = self.open(backend, channels)?;
         self.timers.add_stages(&batch.times);
-        (0..batch.len())
-            .into_par_iter()
-            .map(|i| {
-                if batch.sumwt()[i] <= 0.0 {
-                    return Ok(None);
-                }
-                let psf = batch.psf_plane(i)?;
-                Ok(fit_psf(&psf, &self.plan.grid, self.clean.psfcutoff).ok())
-            })
-            .collect()
+        Ok(psfs.into_iter().map(|psf| psf.beam.ok()).collect())
     }
 
     /// Images and cleans a batch.
-    pub fn clean_batch(&self, channels: Range<usize>) -> Result<Cleaned<'_, B>> {
+    pub fn clean_batch<'b, B: Backend>(
+        &'b self,
+        backend: &'b B,
+        channels: Range<usize>,
+    ) -> Result<Cleaned<'b, B>> {
         self.check_stop()?;
-        let mut batch = self.open(channels.clone())?;
+        let (mut batch, psfs) = self.open(backend, channels.clone())?;
         let all: Vec<usize> = (0..batch.len()).collect();
         batch.make_residual(&all)?;
         let grid = &self.plan.grid;
@@ -126,12 +135,17 @@ impl<B: Backend> Job<'_, B> {
             inside.collect::<Result<Vec<Mask>>>()
         })?;
         self.check_stop()?;
-        let results = clean(&mut batch, grid, channels.clone(), &self.clean, self.masks, &inside)?;
+        let before = backend.traffic();
+        let (range, masks) = (channels.clone(), self.masks);
+        let results = clean(&mut batch, grid, range, &self.clean, masks, &psfs, &inside)?;
+        if let (Some(before), Some(after)) = (before, backend.traffic()) {
+            self.timers.add_clean_traffic(&after.since(&before));
+        }
         Ok(Cleaned { batch, channels, inside, results })
     }
 
     /// Restores the channels of a batch and writes all their products.
-    pub fn write_batch(
+    pub fn write_batch<B: Backend>(
         &self,
         cleaned: &Cleaned<'_, B>,
         restoring: &RestoringBeams,
@@ -150,7 +164,7 @@ impl<B: Backend> Job<'_, B> {
         summaries
     }
 
-    fn write_channel(
+    fn write_channel<B: Backend>(
         &self,
         cleaned: &Cleaned<'_, B>,
         index: usize,

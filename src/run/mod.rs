@@ -2,35 +2,42 @@
 //! restore and write.
 
 mod batch;
+mod batches;
+mod choice;
 mod machine;
 mod masks;
 mod plan;
 mod products;
+mod share;
 mod summary;
 mod timers;
 
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
-use plan::{Plan, readable};
+use batches::{Batches, Limits};
+use choice::Processor;
+pub(crate) use machine::free_memory;
+use plan::Plan;
 use products::{ProductBeams, Products};
+use share::share;
 use timers::Timers;
 
 use crate::{
-    backend::{Backend, cpu::CpuBackend},
+    backend::{Backend, Traffic, cpu::CpuBackend},
     beam::{Beam, common_beam},
     clean::{CleanParams, Scope},
-    config::{BackendChoice, Config, CycleControl, RestoringBeam},
+    config::{Config, CycleControl, RestoringBeam},
     cube,
-    error::{Error, Result},
-    report::{ChannelSummary, Event, Progress, Resources, Summary},
+    error::Result,
+    report::{Bus, ChannelSummary, Event, Progress, Resources, Summary},
     weighting::Weighting,
 };
 
 /// Images a MeasurementSet as `config` says, and writes the products.
 ///
 /// Work runs in the rayon pool of the caller; products do not depend on its number of threads, nor
-/// on the memory limit.
+/// on the memory limits, nor on how many devices of a kind share the work.
 ///
 /// # Errors
 /// Whatever stands in the way, before anything is written where possible;
@@ -45,44 +52,49 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     for message in &plan.warnings {
         progress.event(Event::Warning { message: message.clone() });
     }
-    match config.backend {
-        BackendChoice::Cpu => run(config, &plan, &CpuBackend, progress, started),
-        BackendChoice::Gpu => Err(Error::Device {
-            device: "--backend gpu".into(),
-            problem: "is not complete in this version".into(),
-            remedy: "use --backend cpu".into(),
-        }),
+    let limits = Limits {
+        host: config.memory_limit.unwrap_or_else(free_memory),
+        whole_cube: config.cyclecontrol == CycleControl::Cube,
+    };
+    let (processor, reason) = choice::choose(config, &plan, &limits)?;
+    let job = Planned { config, plan: &plan, limits, reason, progress, started };
+    match &processor {
+        Processor::Cpu => run(job, &[CpuBackend]),
+        Processor::Gpus(gpus) => run(job, gpus),
     }
 }
 
-/// Runs a plan on a backend.
-fn run<B: Backend>(
-    config: &Config,
-    plan: &Plan,
-    backend: &B,
-    progress: &dyn Progress,
+/// A job that is planned but for its batches.
+struct Planned<'a> {
+    config: &'a Config,
+    plan: &'a Plan,
+    limits: Limits,
+    /// Why it runs on this backend.
+    reason: String,
+    progress: &'a dyn Progress,
     started: Instant,
-) -> Result<Summary> {
-    let memory = config.memory_limit.unwrap_or_else(machine::free_memory);
-    let batches = plan.batches(backend, memory)?;
-    if config.cyclecontrol == CycleControl::Cube && batches.channels.len() > 1 {
-        return Err(Error::Resources {
-            resource: "host memory for --cyclecontrol cube, which needs all channels at once"
-                .into(),
-            needed: readable(batches.bytes * batches.channels.len() as u64),
-            available: readable(memory),
-            remedy: "use --cyclecontrol channel, or image fewer channels".into(),
+}
+
+/// Runs a plan on devices of one kind, which share the batches.
+fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
+    let Planned { config, plan, limits, reason, progress, started } = planned;
+    let names: Vec<String> = devices.iter().map(Backend::name).collect();
+    let backend = names.join(" + ");
+    progress.event(Event::Backend { name: backend.clone(), reason: reason.clone() });
+    if limits.whole_cube && devices.len() > 1 {
+        progress.event(Event::Warning {
+            message: format!("--cyclecontrol cube needs all channels on one device: {}", names[0]),
         });
     }
+    let batches = Batches::new(plan, devices, &limits)?;
     progress.event(Event::Planned {
         channels: plan.nchan(),
-        message: plan.describe(&batches, backend.name()),
+        message: plan.describe(&batches, &backend),
     });
     let masks = masks::policy(config, plan)?;
     let mut job = Job {
         config,
         plan,
-        backend,
         batches: &batches,
         weighting: Weighting::new(
             config.weighting,
@@ -99,18 +111,20 @@ fn run<B: Backend>(
         timers: Timers::default(),
     };
     job.density = cube_density(&job)?;
-    let known = beams_in_advance(&job)?;
+    let known = beams_in_advance(&job, devices)?;
     let products = Products::create(config, &plan.spec)?;
-    let mut channels = Vec::with_capacity(plan.nchan());
-    let mut restored = None;
-    for range in &batches.channels {
-        let cleaned = job.clean_batch(range.clone())?;
+    let finished = share(devices, batches.channels.len(), |device, batch| {
+        let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
         let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
-        if let RestoringBeams::Same(beam) = restoring {
-            restored = Some(beam);
-        }
-        channels.extend(job.write_batch(&cleaned, &restoring, &products)?);
-    }
+        let channels = job.write_batch(&cleaned, &restoring, &products)?;
+        let restored = match restoring {
+            RestoringBeams::Same(beam) => Some(beam),
+            RestoringBeams::PerChannel => None,
+        };
+        Ok((channels, restored))
+    })?;
+    let restored = finished.iter().find_map(|(_, beam)| *beam);
+    let channels: Vec<ChannelSummary> = finished.into_iter().flat_map(|batch| batch.0).collect();
     progress.event(Event::Stage { name: "completing the products".into() });
     let fitted = channels.iter().map(|c| c.beam).collect();
     let paths =
@@ -121,7 +135,9 @@ fn run<B: Backend>(
         control: summary::control(config),
         channels,
         resources: Resources {
-            backend: backend.name(),
+            backend,
+            backend_reason: reason,
+            bus: bus(devices, &job),
             seconds: started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),
             bytes_read: job.timers.read().bytes_read,
@@ -134,8 +150,17 @@ fn run<B: Backend>(
     Ok(summary)
 }
 
+/// What crossed between host and devices, if there are any.
+fn bus<B: Backend>(devices: &[B], job: &Job<'_>) -> Option<Bus> {
+    let mut total: Option<Traffic> = None;
+    for traffic in devices.iter().filter_map(Backend::traffic) {
+        total.get_or_insert_default().add(&traffic);
+    }
+    total.map(|total| Bus { total, clean: job.timers.clean_traffic() })
+}
+
 /// The density of the whole cube, where weights need it: a pass over the data of its own.
-fn cube_density<B: Backend>(job: &Job<'_, B>) -> Result<Option<crate::weighting::CubeDensity>> {
+fn cube_density(job: &Job<'_>) -> Result<Option<crate::weighting::CubeDensity>> {
     let highest = job.plan.operator.freq_range_hz.1;
     let Some(mut density) = job.weighting.cube_density(&job.plan.rows, highest) else {
         return Ok(None);
@@ -150,18 +175,17 @@ fn cube_density<B: Backend>(job: &Job<'_, B>) -> Result<Option<crate::weighting:
 
 /// The fitted beams of all channels, where the first batch can only be restored once they are known:
 /// a common beam, and more than one batch.
-fn beams_in_advance<B: Backend>(job: &Job<'_, B>) -> Result<Option<Vec<Option<Beam>>>> {
+fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<Vec<Option<Beam>>>> {
     let common = job.config.restoration && job.config.restoringbeam == RestoringBeam::Common;
     if !common || job.batches.channels.len() == 1 {
         return Ok(None);
     }
     job.progress.event(Event::Stage { name: "PSFs for the common beam".into() });
-    let mut beams = Vec::with_capacity(job.plan.nchan());
-    for range in &job.batches.channels {
-        job.check_stop()?;
-        beams.extend(job.fit_beams(range.clone())?);
-    }
-    Ok(Some(beams))
+    let batches = &job.batches.channels;
+    let beams = share(devices, batches.len(), |device, batch| {
+        job.fit_beams(device, batches[batch].clone())
+    })?;
+    Ok(Some(beams.concat()))
 }
 
 /// The beams to restore with. `known` are all channels' where there are several batches; `batch` are
@@ -204,7 +228,7 @@ fn clean_params(config: &Config) -> CleanParams {
 }
 
 /// Says what was left out of the images because it could not be right.
-fn report_bad_data<B: Backend>(job: &Job<'_, B>, channels: &[ChannelSummary]) {
+fn report_bad_data(job: &Job<'_>, channels: &[ChannelSummary]) {
     let read = job.timers.read();
     let warn = |message: String| job.progress.event(Event::Warning { message });
     if read.non_finite > 0 {

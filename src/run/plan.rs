@@ -1,10 +1,10 @@
 //! What a job is going to do, decided from its parameters and the data's metadata before anything
 //! is written.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
+use super::batches::{Batches, readable};
 use crate::{
-    backend::{Batch, Gridder},
     config::{Config, PhaseCenter},
     cube::CubeSpec,
     error::{Error, Result},
@@ -91,11 +91,11 @@ impl Plan {
     }
 
     /// The plan in one line.
-    pub fn describe(&self, batches: &Batches, backend: String) -> String {
+    pub fn describe(&self, batches: &Batches, backend: &str) -> String {
         let axis = self.sampling.grid();
         format!(
             "{} x {} pixels x {} channels from {:.6} GHz by {:.3} kHz ({:?}); {} rows, uv grid {} x {}, \
-             {} w-term passes; {} batches, {} on {backend}",
+             {} w-term passes; {} batches, {} on {backend}{}",
             self.grid.nx,
             self.grid.ny,
             axis.nchan,
@@ -108,6 +108,9 @@ impl Plan {
             self.operator.passes.len(),
             batches.channels.len(),
             readable(batches.bytes),
+            batches
+                .device_bytes
+                .map_or_else(String::new, |bytes| format!(" ({} on a device)", readable(bytes))),
         )
     }
 
@@ -120,70 +123,6 @@ impl Plan {
     /// Number of image channels.
     pub fn nchan(&self) -> usize {
         self.sampling.grid().nchan
-    }
-
-    /// Splits the cube into batches of channels that fit `memory_limit` bytes of host memory
-    /// together with their planes on the way out.
-    ///
-    /// # Errors
-    /// [`Error::Resources`] if not even one channel fits.
-    pub fn batches<B: Gridder>(&self, backend: &B, memory_limit: u64) -> Result<Batches> {
-        let layers = (0..self.nchan()).map(|c| self.sampling.layers(c).len()).max().unwrap_or(1);
-        let workers = rayon::current_num_threads();
-        let rows = self.rows.uvw_m.len();
-        // Per channel: the batch itself; its block, and the data channels the block is made of; and
-        // what a clean and the restoring hold of it: a copy of psf, residual and mask.
-        let block = 2 * layers * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
-        let per_channel = Batch::bytes(backend, &self.operator, 1, layers, 0)
-            + block
-            + 3 * self.grid.npix() * size_of::<f32>();
-        // Per worker: a uv grid, and a handful of planes while a channel is restored and written.
-        let per_worker =
-            backend.grid_bytes(&self.operator) + 6 * self.grid.npix() * size_of::<f32>();
-        // Once: baselines, and bins with their order and cells.
-        let fixed = rows * 200 + (64 << 20);
-        let fits = |channels: usize| {
-            let bytes = fixed + channels * per_channel + workers.min(channels) * per_worker;
-            bytes as u64 <= memory_limit
-        };
-        if !fits(1) {
-            return Err(Error::Resources {
-                resource: "host memory".into(),
-                needed: readable((fixed + per_channel + per_worker) as u64),
-                available: readable(memory_limit),
-                remedy: "make imsize smaller, or raise --memory-limit if the machine has more"
-                    .into(),
-            });
-        }
-        let most = (1..=self.nchan()).rev().find(|&n| fits(n)).unwrap_or(1);
-        // Batches of equal size: a short last one would leave cores idle.
-        let count = self.nchan().div_ceil(most);
-        let size = self.nchan().div_ceil(count);
-        let channels = (0..count)
-            .map(|i| i * size..((i + 1) * size).min(self.nchan()))
-            .filter(|range| !range.is_empty())
-            .collect();
-        let grid_count = workers.min(size);
-        let bytes = (fixed + size * per_channel + grid_count * per_worker) as u64;
-        Ok(Batches { channels, grid_count, bytes })
-    }
-}
-
-/// How the cube's channels go through the backend.
-pub(super) struct Batches {
-    /// Image channels of each batch.
-    pub channels: Vec<Range<usize>>,
-    /// Channels of a batch that have a uv grid at a time.
-    pub grid_count: usize,
-    /// Estimate of the memory that the largest takes, bytes.
-    pub bytes: u64,
-}
-
-/// Bytes for a reader, in the decimal units that `--memory-limit` is given in.
-pub(super) fn readable(bytes: u64) -> String {
-    match bytes as f64 {
-        b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
-        b => format!("{:.1} MB", b / 1e6),
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{backend::StageTimes, ms::ReadStats};
+use crate::{
+    backend::{StageTimes, Traffic},
+    ms::ReadStats,
+};
 
 /// Sums of times by stage, and of what was read; shared by threads.
 #[derive(Default)]
@@ -19,6 +22,8 @@ struct Sums {
     host: Vec<(&'static str, Duration)>,
     backend: StageTimes,
     read: ReadStats,
+    /// What crossed between host and devices from the dirty images to the end of clean.
+    clean_traffic: Traffic,
 }
 
 impl Timers {
@@ -42,6 +47,16 @@ impl Timers {
     /// Adds what a backend measured.
     pub fn add_stages(&self, times: &StageTimes) {
         self.lock().backend.add(times);
+    }
+
+    /// Adds what crossed between host and device while a batch was cleaned.
+    pub fn add_clean_traffic(&self, traffic: &Traffic) {
+        self.lock().clean_traffic.add(traffic);
+    }
+
+    /// What crossed between host and devices in all cleaning so far.
+    pub fn clean_traffic(&self) -> Traffic {
+        self.lock().clean_traffic
     }
 
     /// Adds what was read.

@@ -8,7 +8,7 @@ use super::{
     samples::LayerSamples,
 };
 use crate::{
-    backend::{Backend, Gridder, Source, Transform},
+    backend::{Backend, Gridder, Memory, Source, Traffic, Transform},
     error::{Error, Result},
     gridding::OperatorPlan,
     ms::VisBlock,
@@ -164,5 +164,21 @@ impl Gridder for CpuBackend {
 impl Backend for CpuBackend {
     fn name(&self) -> String {
         format!("cpu, {} threads", rayon::current_num_threads())
+    }
+
+    fn check(&self, _plan: &OperatorPlan) -> Result<()> {
+        Ok(())
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::Host
+    }
+
+    fn overhead(&self, _plan: &OperatorPlan, _channels: usize, _layers: usize) -> usize {
+        0
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 }

@@ -2,6 +2,7 @@
 
 use wgpu::{Adapter, Backends, DeviceType, Instance, Limits};
 
+use super::memory;
 use crate::{Error, Result};
 
 /// How to get a software Vulkan driver, for machines (and tests) without a GPU.
@@ -29,6 +30,10 @@ pub struct AdapterSummary {
     pub max_binding_bytes: u64,
     /// Memory that the threads of one workgroup share, bytes.
     pub workgroup_bytes: u32,
+    /// Memory of its own, bytes, where the driver tells.
+    pub memory_bytes: Option<u64>,
+    /// Whether it works in the host's memory: software and integrated devices.
+    pub shares_host_memory: bool,
     /// What keeps it from being used here, if anything.
     pub unfit: Option<String>,
 }
@@ -45,10 +50,27 @@ impl AdapterSummary {
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            memory_bytes: memory::heap_bytes(adapter),
+            shares_host_memory: memory::is_shared(info.device_type),
             unfit: unfit(&limits),
             name: info.name,
         }
     }
+}
+
+impl AdapterSummary {
+    /// Bytes of it that a job takes unless told otherwise; `None`: what the host has free.
+    pub fn job_bytes(&self) -> Option<u64> {
+        if self.software { None } else { Some(memory::share_of(self.memory_bytes)) }
+    }
+}
+
+/// The adapter that is taken when none is named: the first usable hardware one.
+///
+/// # Errors
+/// [`Error::Device`] if there is none, with what there is instead.
+pub fn automatic(found: &[AdapterSummary]) -> Result<usize> {
+    choose_index(None, found)
 }
 
 /// All adapters of this machine, hardware first, in a stable order.
@@ -106,14 +128,30 @@ pub(super) fn unfit(limits: &Limits) -> Option<String> {
     })
 }
 
-/// The adapter that `device` names (part of a name, or an index of the listing); without a name the
-/// first hardware adapter. A software adapter is taken only when it is named.
-pub(super) fn choose(device: Option<&str>) -> Result<Adapter> {
-    let mut found = enumerate();
+/// The adapters that `devices` name, each by a part of its name or its index in the listing, or all
+/// hardware adapters by the one word `all`; without names the first hardware adapter. One that is named
+/// twice is there twice. A software adapter is taken only when it is named.
+pub(super) fn choose(devices: &[String]) -> Result<Vec<Adapter>> {
+    let found = enumerate();
     let summaries: Vec<_> =
         found.iter().enumerate().map(|(i, a)| AdapterSummary::new(i, a)).collect();
-    let index = choose_index(device, &summaries)?;
-    Ok(found.swap_remove(index))
+    let indices = choose_indices(devices, &summaries)?;
+    Ok(indices.into_iter().map(|i| found[i].clone()).collect())
+}
+
+fn choose_indices(devices: &[String], found: &[AdapterSummary]) -> Result<Vec<usize>> {
+    match devices {
+        [all] if all.eq_ignore_ascii_case("all") => {
+            let first = choose_index(None, found)?;
+            // Where one device can be reached by two interfaces, it is listed under both.
+            let usable = found
+                .iter()
+                .filter(|a| !a.software && a.unfit.is_none() && a.api == found[first].api);
+            Ok(usable.map(|a| a.index).collect())
+        }
+        [] => Ok(vec![choose_index(None, found)?]),
+        names => names.iter().map(|name| choose_index(Some(name), found)).collect(),
+    }
 }
 
 fn choose_index(device: Option<&str>, found: &[AdapterSummary]) -> Result<usize> {
@@ -181,6 +219,8 @@ mod tests {
             max_buffer_bytes: 1 << 31,
             max_binding_bytes: 1 << 31,
             workgroup_bytes: 32 << 10,
+            memory_bytes: None,
+            shares_host_memory: software,
             unfit: unfit.map(str::to_owned),
         }
     }
@@ -197,6 +237,27 @@ mod tests {
     }
 
     #[test]
+    fn several_devices_are_named_in_a_list_or_all_at_once() {
+        let found = [
+            summary(0, "NVIDIA H100", false, None),
+            summary(1, "NVIDIA H100", false, None),
+            AdapterSummary { api: "dx12".into(), ..summary(2, "NVIDIA H100", false, None) },
+            summary(3, "Old GPU", false, Some("it offers too little")),
+            summary(4, "llvmpipe", true, None),
+        ];
+        let of = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            choose_indices(&names, &found)
+        };
+        assert_eq!(of(&[]).unwrap(), [0]);
+        assert_eq!(of(&["all"]).unwrap(), [0, 1]);
+        assert_eq!(of(&["1", "h100"]).unwrap(), [1, 0]);
+        assert_eq!(of(&["llvm", "4"]).unwrap(), [4, 4]);
+        assert!(of(&["0", "old"]).unwrap_err().to_string().contains("too little"));
+        assert!(of(&["0", "9"]).unwrap_err().to_string().starts_with("9: no adapter"));
+    }
+
+    #[test]
     fn missing_and_unfit_adapters_are_explained() {
         let message = choose_index(None, &[]).unwrap_err().to_string();
         assert!(message.contains("mesa-vulkan-drivers") && message.contains("--backend cpu"));
@@ -205,6 +266,8 @@ mod tests {
             let message = choose_index(device, &old).unwrap_err().to_string();
             assert!(message.contains("Old GPU") && message.contains("too little"), "{message}");
         }
+        let all = ["all".to_owned()];
+        assert!(choose_indices(&all, &old).unwrap_err().to_string().contains("Old GPU"));
         let message = choose_index(Some("radeon"), &old).unwrap_err().to_string();
         assert!(message.contains("radeon") && message.contains("0: Old GPU"), "{message}");
     }

@@ -11,7 +11,7 @@ use wgpu::BufferUsages;
 use super::{
     device::{Allocation, Device},
     readback::Ring,
-    recorder::Recorder,
+    recorder::{IN_FLIGHT, PORTION, Recorder},
     shader::Split,
 };
 use crate::{Error, Result};
@@ -22,6 +22,13 @@ const MAX_PARTS: u64 = 3;
 
 /// Bytes that one staging buffer carries to the device.
 const STAGING_BYTES: usize = 32 << 20;
+
+/// Traffic that a byte written through staging is recorded as: [`Recorder`] then submits, and so gives
+/// back, staging buffers one by one rather than many at once.
+const STAGED_TRAFFIC: u64 = 8;
+
+/// Most bytes of staging buffers that wait to be copied at any time: those under way, and one more.
+pub(super) const MOST_STAGED_BYTES: usize = (IN_FLIGHT + 2) * (PORTION / STAGED_TRAFFIC) as usize;
 
 /// `n` arrays of `item_len` elements each.
 pub(super) struct Stack {
@@ -61,6 +68,11 @@ fn layout(
         return Err(format!("{item_bytes} bytes; {}", MAX_PARTS << shift << element_bytes.ilog2()));
     }
     Ok(Layout { per_slab: 1, split: Split { parts: parts as u32, shift } })
+}
+
+/// Whether bindings of `binding_bytes` reach all of an item.
+pub(super) fn fits(item_len: u64, element_bytes: usize, binding_bytes: u64) -> bool {
+    layout(1, item_len as usize, element_bytes, binding_bytes).is_ok()
 }
 
 impl Stack {
@@ -144,15 +156,20 @@ impl Stack {
     ) -> Result<()> {
         for (chunk, staged) in values.chunks(STAGING_BYTES).enumerate() {
             let start = chunk * STAGING_BYTES;
-            let staging = device.upload("staging", BufferUsages::COPY_SRC, staged)?;
+            let staging = device.upload(self.label, BufferUsages::COPY_SRC, staged)?;
             let source = staging.buffer.clone();
             let pieces = self.pieces(index, start..start + staged.len());
-            recorder.record(device, 2 * staged.len() as u64, vec![staging], |encoder| {
-                for (part, offset, range) in pieces {
-                    let (from, len) = ((range.start - start) as u64, range.len() as u64);
-                    encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
-                }
-            })?;
+            recorder.record(
+                device,
+                STAGED_TRAFFIC * staged.len() as u64,
+                vec![staging],
+                |encoder| {
+                    for (part, offset, range) in pieces {
+                        let (from, len) = ((range.start - start) as u64, range.len() as u64);
+                        encoder.copy_buffer_to_buffer(&source, from, &part.buffer, offset, len);
+                    }
+                },
+            )?;
         }
         Ok(())
     }
@@ -182,7 +199,7 @@ impl Stack {
         index: usize,
         out: &mut [u8],
     ) -> Result<()> {
-        ring.read(device, recorder, out, |encoder, start, len, staging| {
+        ring.read(device, recorder, self.label, out, |encoder, start, len, staging| {
             for (part, offset, range) in self.pieces(index, start..start + len) {
                 let (to, len) = ((range.start - start) as u64, range.len() as u64);
                 encoder.copy_buffer_to_buffer(&part.buffer, offset, staging, to, len);

@@ -10,7 +10,10 @@ use std::{
 
 use wgpu::{Adapter, AdapterInfo, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Limits};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    backend::{Cargo, Traffic},
+};
 
 /// The first thing that went wrong on a device, kept because wgpu reports it out of band.
 #[derive(Default)]
@@ -55,6 +58,7 @@ pub(super) struct Device {
     pub(super) max_binding_bytes: u64,
     health: Arc<Health>,
     budget: Arc<Budget>,
+    traffic: Mutex<Traffic>,
 }
 
 /// Device memory in use, against what the user allows.
@@ -123,7 +127,8 @@ impl Device {
             binding.unwrap_or(u64::MAX).min(limits.max_storage_buffer_binding_size);
         let budget =
             Arc::new(Budget { limit: memory.unwrap_or(u64::MAX), used: AtomicU64::new(0) });
-        Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget })
+        let traffic = Mutex::default();
+        Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget, traffic })
     }
 
     /// The error that the device is in, if any.
@@ -200,7 +205,7 @@ impl Device {
         }
     }
 
-    /// A buffer of host values, in the budget, for the queue's next submission to copy from or for
+    /// A buffer of host values (`label` says of what, see [`Cargo`]), in the budget, for the queue's next submission to copy from or for
     /// shaders to read.
     pub(super) fn upload(
         &self,
@@ -214,6 +219,7 @@ impl Device {
         view.slice(..values.len()).copy_from_slice(values);
         drop(view);
         allocation.buffer.unmap();
+        self.count(|traffic| traffic.add_to_device(Cargo::of_label(label), values.len() as u64));
         Ok(allocation)
     }
 
@@ -232,9 +238,10 @@ impl Device {
         Mapping { submission, answer }
     }
 
-    /// Waits for a mapping, and copies what it holds.
+    /// Waits for a mapping, and copies what it holds; `label` says what that is.
     pub(super) fn read(
         &self,
+        label: &str,
         allocation: &Allocation,
         mapping: Mapping,
         out: &mut [u8],
@@ -243,18 +250,28 @@ impl Device {
         // Another thread that waited may be the one that is told, a moment later.
         match mapping.answer.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(self.unmappable("read back", &e.to_string())),
-            Err(_) => return Err(self.unmappable("read back", "no answer from the driver")),
+            Ok(Err(e)) => return Err(self.unmappable(label, &e.to_string())),
+            Err(_) => return Err(self.unmappable(label, "no answer from the driver")),
         }
         let view = allocation
             .buffer
             .slice(..out.len() as u64)
             .get_mapped_range()
-            .map_err(|e| self.unmappable("read back", &e.to_string()))?;
+            .map_err(|e| self.unmappable(label, &e.to_string()))?;
         out.copy_from_slice(&view);
         drop(view);
         allocation.buffer.unmap();
+        self.count(|traffic| traffic.add_to_host(Cargo::of_label(label), out.len() as u64));
         Ok(())
+    }
+
+    /// Bytes that crossed between host and device so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Traffic)) {
+        add(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn unmappable(&self, label: &str, why: &str) -> Error {

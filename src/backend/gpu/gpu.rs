@@ -10,14 +10,20 @@ use wgpu::BufferUsages;
 
 use super::{
     adapter,
+    buffer::{MOST_STAGED_BYTES, Stack},
     device::{Allocation, Device},
     fft::{FftPlans, Workgroup},
+    memory,
     program::{Program, Programs},
-    readback::Ring,
+    readback::{READER_BYTES, Ring},
     recorder::Recorder,
     shader::Variant,
 };
-use crate::{Result, backend::Backend};
+use crate::{
+    Result,
+    backend::{Backend, Memory, PlaneStore, Traffic, Transform},
+    gridding::OperatorPlan,
+};
 
 /// What a user chooses of the GPU backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +31,7 @@ pub struct GpuOptions {
     /// Part of an adapter's name, or its index in [`super::adapters`]; without one the first hardware
     /// adapter. A software adapter (lavapipe) is used only when it is named.
     pub device: Option<String>,
-    /// Most bytes of device memory to use at any time; without it as much as there is.
+    /// Most bytes of device memory to use at any time; without it a share of what there is.
     pub memory_bytes: Option<u64>,
     /// Largest storage binding to use, bytes; without it the adapter's limit. Smaller values only
     /// serve to test how planes are split.
@@ -41,6 +47,7 @@ pub struct GpuOptions {
 /// the order among their commands is theirs to keep.
 pub struct Gpu {
     pub(super) device: Device,
+    memory: Memory,
     pub(super) recorder: Recorder,
     pub(super) ring: Ring,
     pub(super) workgroup: Workgroup,
@@ -54,8 +61,31 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if there is none, or if it cannot do the work.
     pub fn open(options: &GpuOptions) -> Result<Self> {
-        let adapter = adapter::choose(options.device.as_deref())?;
-        let device = Device::open(&adapter, options.memory_bytes, options.binding_bytes)?;
+        let name: Vec<String> = options.device.iter().cloned().collect();
+        let mut opened = Self::open_all(&name, options)?;
+        // Without a list there is one, or an error.
+        Ok(opened.swap_remove(0))
+    }
+
+    /// Opens the devices that `devices` name, instead of the options' one: each by a part of its name or
+    /// its index, or all hardware devices by the one word `all`; the first hardware device if none is
+    /// named. An adapter that is named twice is opened twice.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`], for the first that cannot be opened.
+    pub fn open_all(devices: &[String], options: &GpuOptions) -> Result<Vec<Self>> {
+        adapter::choose(devices)?.iter().map(|adapter| Self::new(adapter, options)).collect()
+    }
+
+    fn new(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
+        let info = adapter.get_info();
+        let heap = memory::heap_bytes(adapter);
+        let memory = memory::of_job(&info.name, info.device_type, heap, options.memory_bytes)?;
+        let limit = match memory {
+            Memory::Device { bytes, .. } => bytes,
+            Memory::Host => None,
+        };
+        let device = Device::open(adapter, limit, options.binding_bytes)?;
         let limits = &device.limits;
         let shared = limits.max_compute_workgroup_storage_size;
         let workgroup = Workgroup {
@@ -66,6 +96,7 @@ impl Gpu {
         };
         Ok(Self {
             device,
+            memory,
             recorder: Recorder::default(),
             ring: Ring::default(),
             workgroup,
@@ -114,6 +145,36 @@ impl Gpu {
 impl Backend for Gpu {
     fn name(&self) -> String {
         format!("gpu, {}", self.device.info.name)
+    }
+
+    fn check(&self, plan: &OperatorPlan) -> Result<()> {
+        // Every stage that may refuse a plan, on no channel at all: nothing is computed, but what the
+        // stages need is laid out and compiled.
+        let mut grids = self.grids(plan, 0)?;
+        let mut planes = self.zeros(0, plan.image.ny, plan.image.nx)?;
+        let rows = plan.rows().uvw_m.len();
+        Stack::new(&self.device, "visibilities", 0, rows, size_of::<[f32; 4]>())?;
+        self.fft_adjoint(plan, &mut grids, 0)?;
+        (0..plan.passes.len())
+            .try_for_each(|pass| self.correct_adjoint(plan, pass, &grids, &[], &mut planes))
+    }
+
+    fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize {
+        let (npix, rows) = (plan.image.npix(), plan.rows().uvw_m.len());
+        // Every thread may be reading a plane; visibilities are written at the beginning.
+        let reading = rayon::current_num_threads() * READER_BYTES.min(4 * npix);
+        let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
+        let places = rows * 64;
+        let minor = channels * memory::MINOR_PIXEL_BYTES * npix;
+        reading + writing + places + minor + memory::TABLES_BYTES
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.device.traffic())
     }
 }
 

@@ -15,10 +15,13 @@ use super::{
 use crate::Result;
 
 /// Bytes of the largest staging buffer.
-const PIECE: usize = 32 << 20;
+const PIECE: usize = 16 << 20;
 
 /// Pieces of one transfer under way at a time.
-const DEPTH: usize = 3;
+const DEPTH: usize = 2;
+
+/// Most bytes of staging buffers that one reader takes.
+pub(super) const READER_BYTES: usize = PIECE * DEPTH;
 
 /// Idle buffers kept: those of two transfers, as one batch is written while the next computes.
 const IDLE: usize = 2 * DEPTH;
@@ -28,20 +31,21 @@ const IDLE: usize = 2 * DEPTH;
 pub(super) struct Ring(Mutex<Vec<Allocation>>);
 
 impl Ring {
-    /// Copies `out.len()` bytes to the host, piece by piece: `copy(encoder, start, len, staging)`
+    /// Copies `out.len()` bytes of what `label` names to the host, piece by piece: `copy(encoder, start, len, staging)`
     /// records the copy of bytes `start..start + len` to the beginning of `staging`. Waits for
     /// everything recorded before, but not for what other threads record afterwards.
     pub(super) fn read(
         &self,
         device: &Device,
         recorder: &Recorder,
+        label: &str,
         out: &mut [u8],
         copy: impl Fn(&mut CommandEncoder, usize, usize, &wgpu::Buffer),
     ) -> Result<()> {
         let mut under_way: VecDeque<(Allocation, Mapping, &mut [u8])> = VecDeque::new();
         for (i, piece) in out.chunks_mut(PIECE).enumerate() {
             if under_way.len() == DEPTH {
-                self.finish(device, under_way.pop_front())?;
+                self.finish(device, label, under_way.pop_front())?;
             }
             let staging = self.take(device, piece.len())?;
             recorder.record(device, 2 * piece.len() as u64, Vec::new(), |encoder| {
@@ -52,7 +56,7 @@ impl Ring {
             under_way.push_back((staging, mapping, piece));
         }
         while !under_way.is_empty() {
-            self.finish(device, under_way.pop_front())?;
+            self.finish(device, label, under_way.pop_front())?;
         }
         Ok(())
     }
@@ -60,10 +64,11 @@ impl Ring {
     fn finish(
         &self,
         device: &Device,
+        label: &str,
         piece: Option<(Allocation, Mapping, &mut [u8])>,
     ) -> Result<()> {
         let Some((staging, mapping, out)) = piece else { return Ok(()) };
-        device.read(&staging, mapping, out)?;
+        device.read(label, &staging, mapping, out)?;
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(staging);

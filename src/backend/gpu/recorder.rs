@@ -13,11 +13,11 @@ use crate::Result;
 /// Bytes of memory traffic after which recorded commands are submitted. Operating systems reset a
 /// GPU whose submission runs for about two seconds; at 1 GB/s, slower than any device in use, this is
 /// a quarter of one. On a fast device it is still long against the cost of a submission.
-const PORTION: u64 = 256 << 20;
+pub(super) const PORTION: u64 = 256 << 20;
 
 /// Submissions that may be under way before we wait for the oldest: enough to keep the device busy,
 /// few enough that the staging buffers they hold stay bounded.
-const IN_FLIGHT: usize = 4;
+pub(super) const IN_FLIGHT: usize = 4;
 
 /// Commands recorded but not yet submitted.
 #[derive(Default)]
