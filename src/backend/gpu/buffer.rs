@@ -181,10 +181,19 @@ impl Stack {
         recorder: &Recorder,
         index: usize,
     ) -> Result<()> {
-        let bytes = self.item_len * self.element_bytes;
-        let pieces = self.pieces(index, 0..bytes);
-        recorder.record(device, bytes as u64, Vec::new(), |encoder| {
-            for (part, offset, range) in pieces {
+        self.clear_bytes(device, recorder, index, 0..self.item_len * self.element_bytes)
+    }
+
+    /// Sets a range of an item's bytes to zero, after everything recorded so far.
+    pub(super) fn clear_bytes(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        bytes: Range<usize>,
+    ) -> Result<()> {
+        recorder.record(device, bytes.len() as u64, Vec::new(), |encoder| {
+            for (part, offset, range) in self.pieces(index, bytes) {
                 encoder.clear_buffer(&part.buffer, offset, Some(range.len() as u64));
             }
         })
@@ -203,6 +212,44 @@ impl Stack {
             for (part, offset, range) in self.pieces(index, start..start + len) {
                 let (to, len) = ((range.start - start) as u64, range.len() as u64);
                 encoder.copy_buffer_to_buffer(&part.buffer, offset, staging, to, len);
+            }
+        })
+    }
+
+    /// Copies a range of an item's bytes to the beginning of a buffer.
+    #[cfg(feature = "vkfft")]
+    pub(super) fn copy_to(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        bytes: Range<usize>,
+        buffer: &wgpu::Buffer,
+    ) -> Result<()> {
+        let start = bytes.start;
+        recorder.record(device, 2 * bytes.len() as u64, Vec::new(), |encoder| {
+            for (part, offset, range) in self.pieces(index, bytes) {
+                let (to, len) = ((range.start - start) as u64, range.len() as u64);
+                encoder.copy_buffer_to_buffer(&part.buffer, offset, buffer, to, len);
+            }
+        })
+    }
+
+    /// Copies the beginning of a buffer to a range of an item's bytes.
+    #[cfg(feature = "vkfft")]
+    pub(super) fn copy_from(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        bytes: Range<usize>,
+        buffer: &wgpu::Buffer,
+    ) -> Result<()> {
+        let start = bytes.start;
+        recorder.record(device, 2 * bytes.len() as u64, Vec::new(), |encoder| {
+            for (part, offset, range) in self.pieces(index, bytes) {
+                let (from, len) = ((range.start - start) as u64, range.len() as u64);
+                encoder.copy_buffer_to_buffer(buffer, from, &part.buffer, offset, len);
             }
         })
     }

@@ -12,7 +12,7 @@ use super::{
     adapter,
     buffer::{MOST_STAGED_BYTES, Stack},
     device::{Allocation, Device},
-    fft::{FftPlans, Workgroup},
+    fft::{FftLibrary, FftPlans, Workgroup},
     memory,
     program::{Program, Programs},
     readback::{READER_BYTES, Ring},
@@ -39,6 +39,8 @@ pub struct GpuOptions {
     /// Most bytes of memory that the threads of one workgroup share; without it the adapter's limit.
     /// Smaller values only serve to test transforms in several passes.
     pub workgroup_bytes: Option<u32>,
+    /// Whose Fourier transforms to use.
+    pub fft: FftLibrary,
 }
 
 /// The GPU backend on one device.
@@ -86,6 +88,7 @@ impl Gpu {
             Memory::Host => None,
         };
         let device = Device::open(adapter, limit, options.binding_bytes)?;
+        options.fft.check(&device)?;
         let limits = &device.limits;
         let shared = limits.max_compute_workgroup_storage_size;
         let workgroup = Workgroup {
@@ -100,7 +103,7 @@ impl Gpu {
             recorder: Recorder::default(),
             ring: Ring::default(),
             workgroup,
-            ffts: FftPlans::default(),
+            ffts: FftPlans::new(options.fft),
             programs: Programs::default(),
         })
     }
@@ -170,7 +173,7 @@ impl Backend for Gpu {
         let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
         let places = rows * 64;
         let minor = channels * memory::MINOR_PIXEL_BYTES * npix;
-        reading + writing + places + minor + memory::TABLES_BYTES
+        reading + writing + places + minor + self.ffts.overhead() + memory::TABLES_BYTES
     }
 
     fn traffic(&self) -> Option<Traffic> {

@@ -39,6 +39,7 @@ mod transform;
 mod tests;
 
 pub use adapter::{AdapterSummary, adapters};
+pub use fft::FftLibrary;
 pub use gpu::{Gpu, GpuOptions};
 pub use grids::GpuGrids;
 pub use memory::Capacity;

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use wgpu::{CommandEncoder, CommandEncoderDescriptor, SubmissionIndex};
+use wgpu::{CommandBuffer, CommandEncoder, CommandEncoderDescriptor, SubmissionIndex};
 
 use super::device::{Allocation, Device};
 use crate::Result;
@@ -25,6 +25,8 @@ pub(super) struct Recorder(Mutex<Recorded>);
 
 #[derive(Default)]
 struct Recorded {
+    /// What comes before the encoder's commands.
+    finished: Vec<CommandBuffer>,
     encoder: Option<CommandEncoder>,
     traffic: u64,
     /// Buffers that the recorded commands use and nobody else holds.
@@ -54,6 +56,32 @@ impl Recorder {
         if recorded.traffic >= PORTION { recorded.submit(device) } else { Ok(()) }
     }
 
+    /// As [`Recorder::record`], in an encoder of its own: one that records on raw handles may record
+    /// nothing else. If the commands fail, none of them are executed.
+    #[cfg(feature = "vkfft")]
+    pub(super) fn record_apart(
+        &self,
+        device: &Device,
+        traffic: u64,
+        commands: impl FnOnce(&mut CommandEncoder) -> Result<()>,
+    ) -> Result<()> {
+        device.check()?;
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut encoder = device.raw.create_command_encoder(&CommandEncoderDescriptor::default());
+        commands(&mut encoder)?;
+        recorded.close();
+        recorded.finished.push(encoder.finish());
+        recorded.traffic += traffic;
+        if recorded.traffic >= PORTION { recorded.submit(device) } else { Ok(()) }
+    }
+
+    /// Does `work` while no other thread submits anything: Vulkan wants a queue used by one at a time.
+    #[cfg(feature = "vkfft")]
+    pub(super) fn exclusively<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
     /// Submits what is recorded. Gives the last submission, to wait for; `None` if nothing was ever
     /// recorded.
     pub(super) fn flush(&self, device: &Device) -> Result<Option<SubmissionIndex>> {
@@ -64,9 +92,14 @@ impl Recorder {
 }
 
 impl Recorded {
+    fn close(&mut self) {
+        self.finished.extend(self.encoder.take().map(CommandEncoder::finish));
+    }
+
     fn submit(&mut self, device: &Device) -> Result<()> {
-        if let Some(encoder) = self.encoder.take() {
-            let submission = device.queue.submit([encoder.finish()]);
+        self.close();
+        if !self.finished.is_empty() {
+            let submission = device.queue.submit(self.finished.drain(..));
             self.last = Some(submission.clone());
             self.under_way.push_back((submission, std::mem::take(&mut self.held)));
             self.traffic = 0;

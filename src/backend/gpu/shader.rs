@@ -25,6 +25,14 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("grid_reduce", include_str!("../../../shaders/grid_reduce.wgsl")),
     ("grid_tiles", include_str!("../../../shaders/grid_tiles.wgsl")),
     ("normalise", include_str!("../../../shaders/normalise.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft_crop", include_str!("../../../shaders/vkfft_crop.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft_pack", include_str!("../../../shaders/vkfft_pack.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft_pad", include_str!("../../../shaders/vkfft_pad.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft_unpack", include_str!("../../../shaders/vkfft_unpack.wgsl")),
 ];
 
 /// What stages share, by the name that an include asks for.
@@ -40,6 +48,10 @@ const SHARED: &[(&str, &str)] = &[
     ("sample", include_str!("../../../shaders/shared/sample.wgsl")),
     ("screen", include_str!("../../../shaders/shared/screen.wgsl")),
     ("trig", include_str!("../../../shaders/shared/trig.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft", include_str!("../../../shaders/shared/vkfft.wgsl")),
+    #[cfg(feature = "vkfft")]
+    ("vkfft_tile", include_str!("../../../shaders/shared/vkfft_tile.wgsl")),
 ];
 
 /// How the array of one storage binding is cut into parts: all but the last hold `1 << shift`
@@ -176,7 +188,9 @@ macro_rules! shared_struct {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-        pub(super) struct $name { $($(#[$field_meta])* pub(super) $field: $ty,)* }
+        pub(in $crate::backend::gpu) struct $name {
+            $($(#[$field_meta])* pub(in $crate::backend::gpu) $field: $ty,)*
+        }
 
         impl $name {
             #[cfg(test)]

@@ -165,6 +165,8 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         Row::LAYOUT,
         Tile::LAYOUT,
         LayerTarget::LAYOUT,
+        #[cfg(feature = "vkfft")]
+        super::fft::BandParams::LAYOUT,
     ];
     let mut seen = Vec::new();
     for variant in variants() {

@@ -3,7 +3,7 @@
 use num_complex::{Complex, Complex64};
 use rustfft::FftPlanner;
 
-use super::{Shape, roots};
+use super::{FftLibrary, Shape, own::roots};
 use crate::backend::gpu::{
     buffer::Stack,
     gpu::{Gpu, GpuOptions},
@@ -107,6 +107,21 @@ fn error(found: impl Iterator<Item = f64>, exact: impl Iterator<Item = f64>) -> 
 /// the largest value of noise's transform this stays below:
 const TOLERANCE: f64 = 1.5e-6;
 
+/// The libraries that this build has.
+const LIBRARIES: &[FftLibrary] = &[
+    FftLibrary::Own,
+    #[cfg(feature = "vkfft")]
+    FftLibrary::VkFft,
+];
+
+/// Cases by each library, on a device with these options.
+fn check_libraries(options: &GpuOptions, cases: &[Case]) {
+    for &fft in LIBRARIES {
+        let gpu = gpu_with(GpuOptions { fft, ..options.clone() });
+        cases.iter().for_each(|&case| check(&gpu, case));
+    }
+}
+
 /// Both directions of two grids at once, the halo empty, against rustfft.
 fn check(gpu: &Gpu, case: Case) {
     let n = 2;
@@ -123,7 +138,7 @@ fn check(gpu: &Gpu, case: Case) {
     for (i, cells) in uv.iter().enumerate() {
         grids.uv.put(&gpu.device, &gpu.recorder, i, bytemuck::cast_slice(cells)).unwrap();
     }
-    fft.columns(gpu, &grids, n, &fft.columns_adjoint).unwrap();
+    fft.columns(gpu, &grids, n, true).unwrap();
     fft.rows(gpu, &grids, n, true).unwrap();
     for (i, cells) in uv.iter().enumerate() {
         let mut image = vec![0f32; case.nx * case.ny];
@@ -139,7 +154,7 @@ fn check(gpu: &Gpu, case: Case) {
         grids.images.put(&gpu.device, &gpu.recorder, i, bytemuck::cast_slice(&image)).unwrap();
     }
     fft.rows(gpu, &grids, n, false).unwrap();
-    fft.columns(gpu, &grids, n, &fft.columns_forward).unwrap();
+    fft.columns(gpu, &grids, n, false).unwrap();
     for i in 0..n {
         let mut cells = vec![Complex::new(0f32, 0.0); case.stored() * case.nv];
         let bytes = bytemuck::cast_slice_mut(&mut cells);
@@ -157,7 +172,6 @@ fn check(gpu: &Gpu, case: Case) {
 
 #[test]
 fn transforms_agree_with_rustfft_at_many_sizes() {
-    let gpu = gpu_with(GpuOptions::default());
     let small = [
         // Factors 2, 3, 5, 7, alone and mixed; odd images; all columns and few.
         Case { nx: 6, ny: 5, nu: 8, nv: 6, columns: 5, halo: 1 },
@@ -169,18 +183,18 @@ fn transforms_agree_with_rustfft_at_many_sizes() {
         Case { nx: 200, ny: 30, nu: 250, nv: 48, columns: 60, halo: 8 },
         Case { nx: 16, ny: 500, nu: 32, nv: 686, columns: 17, halo: 8 },
     ];
-    for case in small {
-        check(&gpu, case);
-    }
+    check_libraries(&GpuOptions::default(), &small);
 }
 
 #[test]
 fn long_transforms_agree_with_rustfft() {
-    let gpu = gpu_with(GpuOptions::default());
     // One workgroup's full length, real and imaginary parts exchanged in turn, and two passes.
-    check(&gpu, Case { nx: 10, ny: 3000, nu: 12, nv: 5040, columns: 3, halo: 1 });
-    check(&gpu, Case { nx: 10, ny: 9000, nu: 12, nv: 15_750, columns: 2, halo: 1 });
-    check(&gpu, Case { nx: 9000, ny: 4, nu: 10_080, nv: 6, columns: 1200, halo: 1 });
+    let long = [
+        Case { nx: 10, ny: 3000, nu: 12, nv: 5040, columns: 3, halo: 1 },
+        Case { nx: 10, ny: 9000, nu: 12, nv: 15_750, columns: 2, halo: 1 },
+        Case { nx: 9000, ny: 4, nu: 10_080, nv: 6, columns: 1200, halo: 1 },
+    ];
+    check_libraries(&GpuOptions::default(), &long);
 }
 
 #[test]
@@ -189,9 +203,10 @@ fn small_workgroups_and_bindings_do_not_change_the_transform() {
     // 256 bytes hold 32 complex values, or 64 in two exchanges: nv goes in two passes of 8 and 12.
     let options = GpuOptions { workgroup_bytes: Some(256), ..GpuOptions::default() };
     check(&gpu_with(options), case);
-    // A grid of 28·96 cells, 21.5 kB, in three parts, an image of 15.4 kB in two.
+    // A grid of 28·96 cells, 21.5 kB, in three parts, an image of 15.4 kB in two. VkFFT then does 10
+    // of the columns at a time, and 26 of the rows.
     let options = GpuOptions { binding_bytes: Some(8 << 10), ..GpuOptions::default() };
-    check(&gpu_with(options), case);
+    check_libraries(&options, &[case]);
 }
 
 #[test]
@@ -210,4 +225,31 @@ fn too_long_a_transform_is_refused_with_the_numbers() {
     let grids = case.grids(&gpu, 1);
     let message = gpu.ffts.get(&gpu, case.shape(&grids)).err().unwrap().to_string();
     assert!(message.contains("256 grid cells") && message.contains("128"), "{message}");
+}
+
+#[cfg(not(feature = "vkfft"))]
+#[test]
+fn a_library_that_is_not_built_in_is_refused() {
+    let options =
+        GpuOptions { device: Some("0".into()), fft: FftLibrary::VkFft, ..GpuOptions::default() };
+    let message = Gpu::open(&options).unwrap_err().to_string();
+    assert!(message.contains("feature vkfft") && message.contains("Own"), "{message}");
+}
+
+#[cfg(feature = "vkfft")]
+#[test]
+fn lines_that_no_binding_holds_are_refused_by_vkfft() {
+    let options = GpuOptions {
+        binding_bytes: Some(1 << 10),
+        fft: FftLibrary::VkFft,
+        ..GpuOptions::default()
+    };
+    let gpu = gpu_with(options);
+    let case = Case { nx: 8, ny: 8, nu: 16, nv: 144, columns: 1, halo: 1 };
+    let grids = GpuGrids {
+        uv: Stack::new(&gpu.device, "uv grids", 1, 100, 8).unwrap(),
+        images: Stack::new(&gpu.device, "images", 1, 64, 4).unwrap(),
+    };
+    let message = gpu.ffts.get(&gpu, case.shape(&grids)).err().unwrap().to_string();
+    assert!(message.contains("1152 bytes") && message.contains("1024"), "{message}");
 }
