@@ -99,7 +99,7 @@ impl<B: Backend> Job<'_, B> {
     /// it can be restored.
     pub fn fit_beams(&self, channels: Range<usize>) -> Result<Vec<Option<Beam>>> {
         let batch = self.open(channels)?;
-        self.timers.add_stages(&batch.times);
+        self.timers.add_stages(&batch.times());
         (0..batch.len())
             .into_par_iter()
             .map(|i| {
@@ -146,7 +146,7 @@ impl<B: Backend> Job<'_, B> {
             })
             .collect();
         self.timers.add("restore and write", start.elapsed());
-        self.timers.add_stages(&cleaned.batch.times);
+        self.timers.add_stages(&cleaned.batch.times());
         summaries
     }
 

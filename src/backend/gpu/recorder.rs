@@ -2,13 +2,19 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use wgpu::{CommandEncoder, CommandEncoderDescriptor, SubmissionIndex};
 
-use super::device::{Allocation, Device};
-use crate::Result;
+use super::{
+    device::{Allocation, Device},
+    timestamps::Timestamps,
+};
+use crate::{
+    Result,
+    backend::{Stage, StageTimes},
+};
 
 /// Bytes of memory traffic after which recorded commands are submitted. Operating systems reset a
 /// GPU whose submission runs for about two seconds; at 1 GB/s, slower than any device in use, this is
@@ -30,6 +36,7 @@ struct Recorded {
     /// Buffers that the recorded commands use and nobody else holds.
     held: Vec<Allocation>,
     under_way: VecDeque<(SubmissionIndex, Vec<Allocation>)>,
+    timestamps: Timestamps,
 }
 
 impl Recorder {
@@ -43,10 +50,15 @@ impl Recorder {
         commands: impl FnOnce(&mut CommandEncoder),
     ) -> Result<()> {
         device.check()?;
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
+        let recorded = &mut *guard;
+        if recorded.timestamps.is_full() {
+            recorded.submit(device)?;
+        }
         let encoder = recorded.encoder.get_or_insert_with(|| {
             device.raw.create_command_encoder(&CommandEncoderDescriptor::default())
         });
+        recorded.timestamps.before_commands(device, encoder);
         commands(encoder);
         recorded.held.extend(held);
         recorded.traffic += traffic;
@@ -55,14 +67,31 @@ impl Recorder {
 
     /// Submits what is recorded.
     pub(super) fn flush(&self, device: &Device) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).submit(device)
+        self.lock().submit(device)
+    }
+
+    /// Says which stage commands recorded from now on belong to.
+    pub(super) fn enter(&self, stage: Option<Stage>) {
+        self.lock().timestamps.enter(stage);
+    }
+
+    /// The times of submissions found done since the last call.
+    pub(super) fn take_times(&self, device: &Device) -> StageTimes {
+        device.hear();
+        self.lock().timestamps.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Recorded {
     fn submit(&mut self, device: &Device) -> Result<()> {
-        if let Some(encoder) = self.encoder.take() {
+        if let Some(mut encoder) = self.encoder.take() {
+            self.timestamps.before_submission(&mut encoder);
             let submission = device.queue.submit([encoder.finish()]);
+            self.timestamps.after_submission(device);
             self.under_way.push_back((submission, std::mem::take(&mut self.held)));
             self.traffic = 0;
         }
