@@ -1,6 +1,7 @@
 //! The command line. Nothing else knows clap.
 
 mod args;
+mod bench;
 mod demo;
 mod image;
 pub mod unpack;
@@ -41,6 +42,7 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
             Ok(())
         }
         args::Task::Demo(args) => demo::run(&args, watcher),
+        args::Task::Bench(args) => bench::run(&args, watcher),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 const SHARE: f64 = 0.8;
 
 /// Memory that a run without `--memory-limit` may take, bytes.
-pub(super) fn free_memory() -> u64 {
+pub(crate) fn free_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let free = system.available_memory();

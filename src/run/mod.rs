@@ -12,9 +12,12 @@ mod timers;
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
-use plan::{Plan, readable};
+use plan::Plan;
 use products::{ProductBeams, Products};
 use timers::Timers;
+
+pub(crate) use machine::free_memory;
+pub(crate) use plan::readable;
 
 use crate::{
     backend::{Backend, cpu::CpuBackend},
