@@ -94,6 +94,44 @@ impl Job {
         Ok(())
     }
 
+    /// Plans the operator.
+    pub(super) fn plan(&self) -> Result<OperatorPlan> {
+        self.check()?;
+        let cell = FIELD_RAD / self.pixels as f64;
+        let phase_center =
+            Direction { ra: 2.557, dec: array::DECLINATION, frame: DirectionFrame::Icrs };
+        let image = ImageGrid {
+            nx: self.pixels,
+            ny: self.pixels,
+            cell_x: cell,
+            cell_y: cell,
+            phase_center,
+        };
+        let range = (freq_hz(0), freq_hz(self.channels - 1));
+        let rows = Arc::new(array::rows(self.rows, cell, range.1));
+        let options = OperatorOptions { accuracy: self.accuracy, wterm: self.wterm };
+        let pointing = Pointing { direction: phase_center };
+        OperatorPlan::new(&image, &rows, range, &[pointing], options)
+    }
+
+    /// Fails if the host's memory cannot hold the job on a backend that works in it.
+    pub(super) fn check_memory<B: Backend>(&self, backend: &B, plan: &OperatorPlan) -> Result<()> {
+        let Self { channels, grids, rows, pixels, .. } = *self;
+        let batch = Batch::bytes(backend, plan, channels, 1, grids);
+        let kept = 3 * 4 * pixels * pixels * self.kept().len();
+        let needed = (batch + kept + 12 * channels * rows) as u64;
+        let available = free_memory();
+        if needed <= available {
+            return Ok(());
+        }
+        Err(Error::Resources {
+            resource: "host memory".into(),
+            needed: readable(needed),
+            available: readable(available),
+            remedy: "give fewer --channels or --grids, or a smaller --pixels".into(),
+        })
+    }
+
     /// Radius of the mask in pixels.
     fn mask_radius(&self) -> f64 {
         self.pixels as f64 * (self.mask_fraction / PI).sqrt()
@@ -125,52 +163,32 @@ impl Synthetic {
     /// # Errors
     /// An accuracy that cannot be reached, sizes that are none.
     pub fn new(job: &Job) -> Result<Self> {
-        job.check()?;
-        let cell = FIELD_RAD / job.pixels as f64;
-        let phase_center =
-            Direction { ra: 2.557, dec: array::DECLINATION, frame: DirectionFrame::Icrs };
-        let image =
-            ImageGrid { nx: job.pixels, ny: job.pixels, cell_x: cell, cell_y: cell, phase_center };
-        let freq = |channel: usize| FREQ_HZ + WIDTH_HZ * channel as f64;
-        let range = (freq(0), freq(job.channels - 1));
-        let rows = Arc::new(array::rows(job.rows, cell, range.1));
-        let options = OperatorOptions { accuracy: job.accuracy, wterm: job.wterm };
-        let pointing = Pointing { direction: phase_center };
-        let plan = OperatorPlan::new(&image, &rows, range, &[pointing], options)?;
+        Ok(Self::of_plan(job, job.plan()?))
+    }
+
+    /// Makes what is not planned yet.
+    pub(super) fn of_plan(job: &Job, plan: OperatorPlan) -> Self {
         let radius = job.mask_radius();
-        let block = block(&rows, job.channels, 0.9 * radius * cell, freq);
+        let block = block(plan.rows(), job.channels, 0.9 * radius * plan.image.cell_x);
         let centre = (job.pixels / 2) as f64;
         let mask = Mask::from_fn(job.pixels, job.pixels, |x, y| {
             (x as f64 - centre).hypot(y as f64 - centre) <= radius
         });
-        Ok(Self { job: job.clone(), plan, block, mask })
-    }
-
-    /// Fails if the host's memory cannot hold the job on a backend that works in it.
-    pub(super) fn check_memory<B: Backend>(&self, backend: &B) -> Result<()> {
-        let Job { channels, grids, rows, pixels, .. } = self.job;
-        let batch = Batch::bytes(backend, &self.plan, channels, 1, grids);
-        let kept = 3 * 4 * pixels * pixels * self.job.kept().len();
-        let needed = (batch + kept + 12 * channels * rows) as u64;
-        let available = free_memory();
-        if needed <= available {
-            return Ok(());
-        }
-        Err(Error::Resources {
-            resource: "host memory".into(),
-            needed: readable(needed),
-            available: readable(available),
-            remedy: "give fewer --channels or --grids, or a smaller --pixels".into(),
-        })
+        Self { job: job.clone(), plan, block, mask }
     }
 }
 
+/// Observed frequency of a channel.
+fn freq_hz(channel: usize) -> f64 {
+    FREQ_HZ + WIDTH_HZ * channel as f64
+}
+
 /// Visibilities of all channels.
-fn block(rows: &Arc<Rows>, channels: usize, radius: f64, freq: impl Fn(usize) -> f64) -> VisBlock {
+fn block(rows: &Arc<Rows>, channels: usize, radius: f64) -> VisBlock {
     let layers = (0..channels).map(|channel| Layer {
         channel,
-        freq_hz: vec![freq(channel); rows.slots.len()],
-        vis: sky::visibilities(rows, radius, freq(channel), channel),
+        freq_hz: vec![freq_hz(channel); rows.slots.len()],
+        vis: sky::visibilities(rows, radius, freq_hz(channel), channel),
         weight: vec![1.0; rows.uvw_m.len()],
     });
     VisBlock { rows: Arc::clone(rows), channels: 0..channels, layers: layers.collect() }

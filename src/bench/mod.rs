@@ -67,16 +67,18 @@ pub fn run(job: &Job, options: &Options, say: &dyn Fn(&str)) -> Result<Report> {
         let remedy = "give 1 or more";
         return Err(Error::parameter("repeat", "0", "leaves nothing to measure", remedy));
     }
-    job.check()?;
+    let plan = job.plan()?;
     let kinds = options.kinds();
+    if kinds.contains(&Kind::Cpu) {
+        job.check_memory(&CpuBackend, &plan)?;
+    }
     say("synthesising visibilities");
-    let synthetic = Synthetic::new(job)?;
+    let synthetic = Synthetic::of_plan(job, plan);
     let mut report = Report::new(&synthetic, options.repeat);
     let mut measured = Vec::new();
     for kind in kinds {
         match kind {
             Kind::Cpu => {
-                synthetic.check_memory(&CpuBackend)?;
                 let result = measure(&CpuBackend, &synthetic, options.repeat, say)?;
                 report.add_cpu(&synthetic, &result);
                 measured.push(result);

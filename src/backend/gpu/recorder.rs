@@ -81,6 +81,12 @@ impl Recorder {
         self.lock().timestamps.take()
     }
 
+    /// How many sets of timestamps there are.
+    #[cfg(test)]
+    pub(super) fn sets_of_marks(&self) -> usize {
+        self.lock().timestamps.sets()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Recorded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

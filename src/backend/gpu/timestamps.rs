@@ -109,6 +109,11 @@ impl Timestamps {
         std::mem::take(&mut self.times)
     }
 
+    #[cfg(test)]
+    pub(super) fn sets(&self) -> usize {
+        self.under_way.len() + self.free.len() + usize::from(self.recording.is_some())
+    }
+
     /// Reads the marks of all submissions that are known to be done.
     fn collect(&mut self) {
         for (mut marks, period) in std::mem::take(&mut self.under_way) {
@@ -183,3 +188,6 @@ impl Marks {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
