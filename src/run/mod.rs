@@ -17,11 +17,13 @@ use std::{sync::atomic::AtomicUsize, time::Instant};
 use batch::{Job, RestoringBeams};
 use batches::{Batches, Limits};
 use choice::Processor;
-pub(crate) use machine::free_memory;
 use plan::Plan;
 use products::{ProductBeams, Products};
 use share::share;
 use timers::Timers;
+
+pub(crate) use batches::readable;
+pub(crate) use machine::free_memory;
 
 use crate::{
     backend::{Backend, Traffic, cpu::CpuBackend},
