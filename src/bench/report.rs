@@ -56,6 +56,9 @@ pub struct BackendReport {
     pub psf_dirty_minor_s: f64,
     /// Hogbom iterations of all channels together.
     pub iterations: usize,
+    /// Hogbom iterations a second over the batch, by wall time: what the host does between the
+    /// device's turns counts too.
+    pub iterations_per_second: f64,
     /// Time of the stage `fft` over the time that its memory floor would take at the rate at which
     /// `normalise` streams planes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -239,6 +242,8 @@ impl BackendReport {
             .into(),
             psf_dirty_minor_s: a_channel(steps.psf + steps.dirty + steps.minor),
             iterations: measured.iterations,
+            iterations_per_second: measured.iterations as f64
+                / steps.minor.as_secs_f64().max(f64::MIN_POSITIVE),
             stages,
         }
     }
@@ -248,13 +253,14 @@ impl BackendReport {
         let ms = |name| three_digits(self.steps_s[name] * 1e3);
         let mut text = format!(
             "{}: wall time PSF + dirty + {iterations} iterations {} ms a channel (PSF {}, dirty {}, \
-             minor {}; major cycle {})\n",
+             minor {}; major cycle {}); {:.0} iterations a second over the batch\n",
             self.kind,
             three_digits(self.psf_dirty_minor_s * 1e3),
             ms("psf"),
             ms("dirty"),
             ms("minor"),
             ms("cycle"),
+            self.iterations_per_second,
         );
         if let Some(over) = self.fft_over_floor {
             let _ = writeln!(
