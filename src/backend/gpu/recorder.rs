@@ -70,7 +70,7 @@ impl Recorder {
         self.lock().submit(device)
     }
 
-    /// Says which stage commands recorded from now on belong to.
+    /// Says which stage commands recorded by this thread from now on belong to.
     pub(super) fn enter(&self, stage: Option<Stage>) {
         self.lock().timestamps.enter(stage);
     }
