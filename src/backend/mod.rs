@@ -44,7 +44,7 @@ pub trait PlaneStore: Send + Sync {
         Clock::Wall
     }
 
-    /// Says which stage the work asked for from now on belongs to; `None`: to none.
+    /// Says which stage the work that this thread asks for from now on belongs to; `None`: to none.
     fn enter(&self, _stage: Option<Stage>) {}
 
     /// The times of work done since the last call, where the clock is [`Clock::Device`]; those of

@@ -74,7 +74,7 @@ impl Recorder {
         Ok(recorded.last.clone())
     }
 
-    /// Says which stage commands recorded from now on belong to.
+    /// Says which stage commands recorded by this thread from now on belong to.
     pub(super) fn enter(&self, stage: Option<Stage>) {
         self.lock().timestamps.enter(stage);
     }

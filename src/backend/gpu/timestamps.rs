@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -34,8 +35,8 @@ pub(super) const FEATURE: Features = Features::TIMESTAMP_QUERY;
 /// Marks of the submission being recorded, of those under way, and the times of those that are done.
 #[derive(Default)]
 pub(super) struct Timestamps {
-    /// What is recorded from now on belongs to it.
-    stage: Option<Stage>,
+    /// The stage that each thread is in: one may read planes back while another computes.
+    stages: Vec<(ThreadId, Stage)>,
     recording: Option<Marks>,
     /// Each with nanoseconds a tick.
     under_way: Vec<(Marks, f64)>,
@@ -59,9 +60,17 @@ const MAPPED: u8 = 1;
 const FAILED: u8 = 2;
 
 impl Timestamps {
-    /// Sets the stage that commands recorded from now on belong to.
+    /// Sets the stage that commands recorded by this thread from now on belong to.
     pub(super) fn enter(&mut self, stage: Option<Stage>) {
-        self.stage = stage;
+        let this = thread::current().id();
+        self.stages.retain(|(thread, _)| *thread != this);
+        self.stages.extend(stage.map(|stage| (this, stage)));
+    }
+
+    /// The stage that this thread is in.
+    fn stage(&self) -> Option<Stage> {
+        let this = thread::current().id();
+        self.stages.iter().find(|(thread, _)| *thread == this).map(|(_, stage)| *stage)
     }
 
     /// Whether the submission being recorded has to end before more is recorded.
@@ -72,7 +81,7 @@ impl Timestamps {
 
     /// To be called before commands are recorded.
     pub(super) fn before_commands(&mut self, device: &Device, encoder: &mut CommandEncoder) {
-        let stage = self.stage;
+        let stage = self.stage();
         let since = self.recording.as_ref().and_then(|marks| marks.stages.last().copied());
         if since.unwrap_or(None) == stage || !device.raw.features().contains(FEATURE) {
             return;

@@ -93,6 +93,27 @@ fn times_come_in_without_waiting_and_none_is_lost() {
 }
 
 #[test]
+fn what_another_thread_records_meanwhile_is_not_the_stages() {
+    let gpu = gpu();
+    let mut planes = gpu.zeros(1, 64, 64).unwrap();
+    let mut others = gpu.zeros(1, 64, 64).unwrap();
+    gpu.enter(Some(Stage::Correct));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gpu.normalise(&mut others, &[0], &[1.0]).unwrap();
+            stage(&gpu, Stage::Normalise, || gpu.normalise(&mut others, &[0], &[1.0]));
+        });
+    });
+    gpu.finish().unwrap();
+    let expected: &[&str] = if gpu.clock() == Clock::Device { &["normalise"] } else { &[] };
+    assert_eq!(seen(&gpu.take_stage_times()), expected);
+    gpu.normalise(&mut planes, &[0], &[1.0]).unwrap();
+    gpu.finish().unwrap();
+    let expected: &[&str] = if gpu.clock() == Clock::Device { &["correct"] } else { &[] };
+    assert_eq!(seen(&gpu.take_stage_times()), expected);
+}
+
+#[test]
 fn a_tight_memory_budget_does_not_count_marks() {
     let memory_bytes = Some(4 * 64 * 64 + (4 << 10));
     let gpu =
