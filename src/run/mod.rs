@@ -10,14 +10,17 @@ mod plan;
 mod products;
 mod share;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
+pub(crate) use machine::free_memory;
+
 use batches::{Batches, Limits};
 use choice::Processor;
-pub(crate) use machine::free_memory;
 use plan::Plan;
 use products::{ProductBeams, Products};
 use share::share;

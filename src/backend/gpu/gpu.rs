@@ -108,6 +108,12 @@ impl Gpu {
         self.device.wait(None)
     }
 
+    /// Loses the device, as a driver that resets does.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        self.device.raw.destroy();
+    }
+
     pub(super) fn program(&self, variant: &Variant) -> Result<Arc<Program>> {
         self.programs.get(&self.device, variant)
     }
