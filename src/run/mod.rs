@@ -89,6 +89,13 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             message: format!("--cyclecontrol cube needs all channels on one device: {}", names[0]),
         });
     }
+    if names.iter().any(|name| *name != names[0]) {
+        progress.event(Event::Warning {
+            message: "the devices are of different kinds and may round differently: run again, a \
+                      channel may be done by another one"
+                .into(),
+        });
+    }
     let batches = Batches::new(plan, devices, &limits)?;
     progress.event(Event::Planned {
         channels: plan.nchan(),
