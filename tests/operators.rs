@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use common::dft;
 use cubeclean::{
-    backend::{Batch, Gridder, PlaneStore, cpu::CpuBackend},
+    backend::{Batch, Gridder, cpu::CpuBackend, gpu::GpuOptions},
     geometry::{Direction, DirectionFrame, ImageGrid},
-    gridding::{OperatorOptions, OperatorPlan, Pointing, Term, WTermMode},
+    gridding::{OperatorOptions, OperatorPlan, Pointing, Precision, Term, WTermMode},
     ms::{Layer, Rows, Slot, VisBlock},
 };
 use num_complex::{Complex32, Complex64};
@@ -48,7 +48,7 @@ struct Case {
     step: f64,
 }
 
-const CASES: [Case; 8] = {
+const CASES: [Case; 9] = {
     let base = Case {
         name: "",
         nx: 96,
@@ -70,6 +70,8 @@ const CASES: [Case; 8] = {
         Case { name: "one row of pixels", nx: 130, ny: 1, cell: 1e-5, ..base },
         Case { name: "wide band", cell: 1e-5, channels: 4, step: 0.1, ..base },
         Case { name: "three samples", nx: 150, ny: 110, cell: 1e-5, rows: 3, slots: 1, ..base },
+        // Tiles of more rows than one workgroup of a GPU sums.
+        Case { name: "crowded", nx: 32, ny: 40, cell: 1e-4, rows: 9000, ..base },
     ]
 };
 
@@ -192,7 +194,6 @@ fn worst(a: impl Iterator<Item = f64>, b: &[f64]) -> f64 {
 
 /// The exact sums of one channel.
 struct Exact {
-    samples: Vec<dft::Sample>,
     psf: Vec<f64>,
     dirty: Vec<f64>,
     predicted: Vec<Complex64>,
@@ -207,55 +208,88 @@ impl Exact {
                 psf: dft::psf(&image, &samples, wterm),
                 dirty: dft::dirty(&image, &samples, wterm),
                 predicted: dft::predict(&image, &case.model(), &samples, wterm),
-                samples,
             }
         };
         block.channels.clone().map(exact).collect()
     }
 }
 
-/// Errors of PSF, dirty image and prediction of one case, relative to the peak.
-fn errors<B: Gridder>(
-    backend: &B,
-    case: &Case,
-    block: &VisBlock,
-    plan: &OperatorPlan,
-    exact: &[Exact],
-) -> [f64; 3] {
-    let mut batch = Batch::new(backend, plan, block, 2).unwrap();
-    let all: Vec<usize> = (0..case.channels).collect();
-    let mut errors = [0.0f64; 3];
+/// What a backend makes of a case, channel by channel.
+struct Made {
+    psf: Vec<Vec<f32>>,
+    dirty: Vec<Vec<f32>>,
+    /// Of the samples with weight, in the order of [`dft::samples`].
+    predicted: Vec<Vec<Complex64>>,
+}
 
-    batch.make_psf().unwrap();
-    batch.make_residual(&all).unwrap();
-    for (channel, exact) in exact.iter().enumerate() {
-        let sumwt: f64 = exact.samples.iter().map(|s| s.weight).sum();
-        assert!((batch.sumwt()[channel] / sumwt - 1.0).abs() < 1e-12);
-        let planes = [(&batch.psf, &exact.psf), (&batch.residual, &exact.dirty)];
-        for (error, (planes, exact)) in errors.iter_mut().zip(planes) {
-            let made = backend.get(planes, channel).unwrap();
-            *error = error.max(worst(made.iter().map(|&x| x.into()), exact));
+impl Made {
+    fn by<B: Gridder>(backend: &B, case: &Case, block: &VisBlock, plan: &OperatorPlan) -> Self {
+        let mut batch = Batch::new(backend, plan, block, 2).unwrap();
+        let all: Vec<usize> = (0..case.channels).collect();
+        batch.make_psf().unwrap();
+        batch.make_residual(&all).unwrap();
+        let planes = |planes| all.iter().map(|&c| backend.get(planes, c).unwrap()).collect();
+        let (psf, dirty): (Vec<Vec<f32>>, _) = (planes(&batch.psf), planes(&batch.residual));
+        for &channel in &all {
+            let sumwt: f64 = dft::samples(block, FIRST + channel).iter().map(|s| s.weight).sum();
+            assert!((batch.sumwt()[channel] / sumwt - 1.0).abs() < 1e-12);
+            let peak = psf[channel][case.nx / 2 + case.nx * (case.ny / 2)];
+            assert!((f64::from(peak) - 1.0).abs() < plan.options.accuracy, "PSF peak {peak}");
+            batch.set_model(channel, &case.model()).unwrap();
         }
-        let centre = case.nx / 2 + case.nx * (case.ny / 2);
-        let peak = backend.get(&batch.psf, channel).unwrap()[centre];
-        assert!((f64::from(peak) - 1.0).abs() < plan.options.accuracy, "PSF peak {peak}");
-        batch.set_model(channel, &case.model()).unwrap();
+        batch.predict(&all).unwrap();
+        let predicted = |&channel: &usize| {
+            let weights = block.layers_of(FIRST + channel).map(|l| &l.weight);
+            let all = batch.predicted(channel).unwrap().into_iter().zip(weights);
+            all.flat_map(|(p, weights)| {
+                let good = p.into_iter().zip(weights).filter(|(_, w)| **w > 0.0);
+                good.map(|(p, _)| Complex64::new(p.re.into(), p.im.into())).collect::<Vec<_>>()
+            })
+            .collect()
+        };
+        let predicted = all.iter().map(predicted).collect();
+        Self { psf, dirty, predicted }
     }
 
-    batch.predict(&all).unwrap();
-    for (channel, exact) in exact.iter().enumerate() {
-        let predicted = batch.predicted(channel).unwrap();
-        let weights = block.layers_of(FIRST + channel).map(|l| &l.weight);
-        let made = predicted.iter().zip(weights).flat_map(|(p, weights)| {
-            p.iter().zip(weights).filter(|(_, w)| **w > 0.0).map(|(p, _)| p)
-        });
-        let peak = exact.predicted.iter().fold(0.0, |max: f64, v| max.max(v.norm()));
-        for (made, exact) in made.zip(&exact.predicted) {
-            let made = Complex64::new(made.re.into(), made.im.into());
-            errors[2] = errors[2].max((made - exact).norm() / peak);
+    /// Errors of PSF, dirty image and prediction, relative to the peak, the worst of all channels.
+    fn errors(&self, exact: &[Exact]) -> [f64; 3] {
+        let mut errors = [0.0f64; 3];
+        for (channel, exact) in exact.iter().enumerate() {
+            let plane = |made: &[f32], exact: &[f64]| worst(made.iter().map(|&x| x.into()), exact);
+            let of_channel = [
+                plane(&self.psf[channel], &exact.psf),
+                plane(&self.dirty[channel], &exact.dirty),
+                worst_complex(&self.predicted[channel], &exact.predicted),
+            ];
+            errors.iter_mut().zip(of_channel).for_each(|(e, c)| *e = larger(*e, c));
         }
+        errors
     }
-    errors
+
+    /// Differences from what another backend made.
+    fn differences(&self, other: &Self) -> [f64; 3] {
+        let wide = |plane: &[f32]| plane.iter().map(|&x| f64::from(x)).collect();
+        let exact: Vec<Exact> = (0..other.psf.len())
+            .map(|c| Exact {
+                psf: wide(&other.psf[c]),
+                dirty: wide(&other.dirty[c]),
+                predicted: other.predicted[c].clone(),
+            })
+            .collect();
+        self.errors(&exact)
+    }
+}
+
+/// The larger; NaN if there is one.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+/// Largest |a − b| relative to the largest |b|.
+fn worst_complex(a: &[Complex64], b: &[Complex64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let peak = b.iter().fold(0.0, |max: f64, v| max.max(v.norm()));
+    a.iter().zip(b).fold(0.0, |max, (a, b)| larger((a - b).norm(), max)) / peak
 }
 
 fn mode_of(plan: &OperatorPlan) -> String {
@@ -274,9 +308,14 @@ fn mode_of(plan: &OperatorPlan) -> String {
     )
 }
 
+/// Largest difference between the backends, relative to the peak: both round to f32, and neither's
+/// rounding reaches this.
+const BACKENDS_AGREE: f64 = 2e-6;
+
 #[test]
 fn images_and_predictions_equal_exact_sums_to_the_accuracy_asked_for() {
     println!("{:18} {:7} {:>9} {:>9} {:>9}", "case", "asked", "psf", "dirty", "predict");
+    let gpu = common::gpu();
     let mut failed = false;
     for case in &CASES {
         let block = case.block();
@@ -284,16 +323,24 @@ fn images_and_predictions_equal_exact_sums_to_the_accuracy_asked_for() {
             let exact = Exact::of(case, &block, mode);
             for accuracy in [1e-3, 1e-5, 1e-6] {
                 let plan = case.plan(accuracy, mode);
-                let e = errors(&CpuBackend, case, &block, &plan, &exact);
-                println!(
-                    "{:18} {accuracy:7.0e} {:9.1e} {:9.1e} {:9.1e}  {}",
-                    case.name,
-                    e[0],
-                    e[1],
-                    e[2],
-                    mode_of(&plan)
-                );
-                failed |= e.iter().any(|&e| e.is_nan() || e > accuracy);
+                let mut row = |label: &str, e: [f64; 3], limit: f64| {
+                    println!(
+                        "{:18} {accuracy:7.0e} {:9.1e} {:9.1e} {:9.1e}  {label}, {}",
+                        case.name,
+                        e[0],
+                        e[1],
+                        e[2],
+                        mode_of(&plan)
+                    );
+                    failed |= e.iter().any(|&e| e.is_nan() || e > limit);
+                };
+                let cpu = Made::by(&CpuBackend, case, &block, &plan);
+                row("cpu", cpu.errors(&exact), accuracy);
+                if plan.precision == Precision::F32 {
+                    let gpu = Made::by(&gpu, case, &block, &plan);
+                    row("gpu", gpu.errors(&exact), accuracy);
+                    row("gpu - cpu", gpu.differences(&cpu), BACKENDS_AGREE);
+                }
             }
         }
     }
@@ -326,63 +373,103 @@ fn adjointness<B: Gridder>(backend: &B, case: &Case, accuracy: f64) -> f64 {
 
 #[test]
 fn prediction_is_the_adjoint_of_imaging() {
+    let gpu = common::gpu();
+    let mut failed = false;
     for case in &CASES {
         // Also at a loose accuracy: adjointness is a property of the code, not of the kernel.
         for accuracy in [1e-3, 1e-5, 1e-6] {
-            let error = adjointness(&CpuBackend, case, accuracy);
-            println!("{:18} {accuracy:7.0e} {error:9.1e}", case.name);
-            assert!(error < 1e-6, "{case:?}: {error:e}");
+            let mut errors = vec![("cpu", adjointness(&CpuBackend, case, accuracy))];
+            if case.plan(accuracy, WTermMode::Exact).precision == Precision::F32 {
+                errors.push(("gpu", adjointness(&gpu, case, accuracy)));
+            }
+            for (backend, error) in errors {
+                println!("{:18} {accuracy:7.0e} {backend} {error:9.1e}", case.name);
+                failed |= error.is_nan() || error > 1e-6;
+            }
         }
     }
+    assert!(!failed, "see the table");
 }
 
 /// PSF, dirty image and residual after a model of every channel, as bits.
-fn bits(case: &Case, block: &VisBlock, plan: &OperatorPlan, grids: usize) -> Vec<Vec<u32>> {
-    let mut batch = Batch::new(&CpuBackend, plan, block, grids).unwrap();
+fn bits<B: Gridder>(
+    backend: &B,
+    case: &Case,
+    block: &VisBlock,
+    plan: &OperatorPlan,
+    grids: usize,
+) -> Vec<Vec<u32>> {
+    let mut batch = Batch::new(backend, plan, block, grids).unwrap();
     let all: Vec<usize> = (0..batch.len()).collect();
     batch.make_psf().unwrap();
     for &channel in &all {
         batch.set_model(channel, &case.model()).unwrap();
     }
     batch.make_residual(&all).unwrap();
-    let plane = |planes, channel| CpuBackend.get(planes, channel).unwrap();
+    let plane = |planes, channel| backend.get(planes, channel).unwrap();
     let both = |c: usize| plane(&batch.psf, c).into_iter().chain(plane(&batch.residual, c));
     all.iter().map(|&c| both(c).map(f32::to_bits).collect()).collect()
+}
+
+/// Channel by channel, as a process that images a part of the cube would make it.
+fn single_bits<B: Gridder>(backend: &B, case: &Case, block: &VisBlock) -> Vec<Vec<u32>> {
+    let single = |channel: usize| {
+        let layers = block.layers_of(FIRST + channel).cloned().collect();
+        let channels = FIRST + channel..FIRST + channel + 1;
+        let block = VisBlock { rows: Arc::clone(&block.rows), channels, layers };
+        bits(backend, case, &block, &case.plan(1e-5, WTermMode::Exact), 1).remove(0)
+    };
+    (0..case.channels).map(single).collect()
 }
 
 #[test]
 fn bits_do_not_depend_on_threads_nor_on_the_batch() {
     let case = Case { channels: 6, layers: 2, ..CASES[1] };
     let (block, plan) = (case.block(), case.plan(1e-5, WTermMode::Exact));
-    let reference = bits(&case, &block, &plan, 6);
+    let reference = bits(&CpuBackend, &case, &block, &plan, 6);
     for threads in [1, 2, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        assert!(pool.install(|| bits(&case, &block, &plan, 4)) == reference, "{threads} threads");
+        let bits = pool.install(|| bits(&CpuBackend, &case, &block, &plan, 4));
+        assert!(bits == reference, "{threads} threads");
     }
-    for (channel, expected) in reference.iter().enumerate() {
-        let layers = block.layers_of(FIRST + channel).cloned().collect();
-        let channels = FIRST + channel..FIRST + channel + 1;
-        let single = VisBlock { rows: Arc::clone(&block.rows), channels, layers };
-        // A new plan of the same cube, as another process would make it.
-        let plan = case.plan(1e-5, WTermMode::Exact);
-        assert!(bits(&case, &single, &plan, 1)[0] == *expected, "channel {channel}");
+    assert!(single_bits(&CpuBackend, &case, &block) == reference, "channel by channel");
+}
+
+#[test]
+fn bits_of_the_gpu_do_not_depend_on_the_run_nor_on_the_batch() {
+    let case = Case { channels: 5, layers: 2, ..CASES[8] };
+    let (block, plan) = (case.block(), case.plan(1e-5, WTermMode::Exact));
+    let gpu = common::gpu();
+    let reference = bits(&gpu, &case, &block, &plan, 5);
+    for grids in [1, 2, 5] {
+        assert!(bits(&gpu, &case, &block, &plan, grids) == reference, "{grids} grids");
     }
+    assert!(single_bits(&gpu, &case, &block) == reference, "channel by channel");
+    // Small bindings put the channels into slabs of their own.
+    let options = GpuOptions { binding_bytes: Some(1 << 17), ..GpuOptions::default() };
+    let gpu = common::gpu_with(options);
+    assert!(bits(&gpu, &case, &block, &plan, 5) == reference, "small bindings");
 }
 
 #[test]
 fn channels_without_data_are_zero() {
-    let case = CASES[0];
-    let (mut block, plan) = (case.block(), case.plan(1e-5, WTermMode::Exact));
-    block.layers[0].weight.fill(0.0); // a layer of flagged samples
-    block.layers.truncate(1); // no layer at all
-    let mut batch = Batch::new(&CpuBackend, &plan, &block, 2).unwrap();
-    batch.make_psf().unwrap();
-    batch.make_residual(&[0, 1]).unwrap();
-    assert_eq!(batch.sumwt(), [0.0, 0.0]);
-    for channel in 0..2 {
-        assert!(batch.psf.plane(channel).iter().all(|&x| x == 0.0));
-        assert!(batch.residual.plane(channel).iter().all(|&x| x == 0.0));
+    fn check<B: Gridder>(backend: &B) {
+        let case = CASES[0];
+        let (mut block, plan) = (case.block(), case.plan(1e-5, WTermMode::Exact));
+        block.layers[0].weight.fill(0.0); // a layer of flagged samples
+        block.layers.truncate(1); // no layer at all
+        let mut batch = Batch::new(backend, &plan, &block, 2).unwrap();
+        batch.make_psf().unwrap();
+        batch.make_residual(&[0, 1]).unwrap();
+        assert_eq!(batch.sumwt(), [0.0, 0.0]);
+        for channel in 0..2 {
+            for planes in [&batch.psf, &batch.residual] {
+                assert!(backend.get(planes, channel).unwrap().iter().all(|&x| x == 0.0));
+            }
+        }
     }
+    check(&CpuBackend);
+    check(&common::gpu());
 }
 
 #[test]
@@ -403,15 +490,24 @@ fn samples_that_the_cell_undersamples_are_left_out() {
     )
     .unwrap();
     assert!(plan.rows_off_grid > 100);
-    let mut batch = Batch::new(&CpuBackend, &plan, &block, 1).unwrap();
-    batch.make_residual(&[0]).unwrap();
     let mut samples = dft::samples(&block, FIRST);
     samples.retain(|s| (s.u * image.cell_x).abs() < 0.5 && (s.v * image.cell_y).abs() < 0.5);
     let sumwt: f64 = samples.iter().map(|s| s.weight).sum();
-    assert!((batch.sumwt()[0] / sumwt - 1.0).abs() < 1e-12);
     let exact = dft::dirty(&image, &samples, true);
-    let error = worst(batch.residual.plane(0).iter().map(|&x| x.into()), &exact);
-    assert!(error < 1e-5, "{error:e}");
+    let check = |(made, made_sumwt): (Vec<f32>, f64)| {
+        assert!((made_sumwt / sumwt - 1.0).abs() < 1e-12);
+        let error = worst(made.iter().map(|&x| x.into()), &exact);
+        assert!(error < 1e-5, "{error:e}");
+    };
+    check(dirty(&CpuBackend, &plan, &block));
+    check(dirty(&common::gpu(), &plan, &block));
+}
+
+/// Dirty image and sum of weights of a block's first channel.
+fn dirty<B: Gridder>(backend: &B, plan: &OperatorPlan, block: &VisBlock) -> (Vec<f32>, f64) {
+    let mut batch = Batch::new(backend, plan, block, 1).unwrap();
+    batch.make_residual(&[0]).unwrap();
+    (batch.residual_plane(0).unwrap(), batch.sumwt()[0])
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Rows in the order in which they are gridded: sorted by tile of the uv grid.
 
+use num_complex::Complex32;
+
 use super::UvGrid;
 use crate::ms::Rows;
 
@@ -109,6 +111,15 @@ impl Bins {
                 Cell { u, v, frac_u, frac_v }
             })
             .collect()
+    }
+
+    /// Brings values of sorted samples back to the rows' order and orientation.
+    pub fn unsort(&self, sorted: &[Complex32]) -> Vec<Complex32> {
+        let mut out = vec![Complex32::new(0.0, 0.0); sorted.len()];
+        for ((&value, &row), &conjugated) in sorted.iter().zip(&self.order).zip(&self.conjugated) {
+            out[row as usize] = if conjugated { value.conj() } else { value };
+        }
+        out
     }
 
     /// Host memory, bytes, of bins of `rows` rows on `grid` with `slots` slots.

@@ -66,15 +66,4 @@ impl SortedLayer {
     pub fn sumwt(&self) -> f64 {
         self.weight.iter().map(|&w| f64::from(w)).sum()
     }
-
-    /// Brings values of sorted samples back to the rows' order and orientation.
-    pub fn unsort(&self, sorted: &[Complex32]) -> Vec<Complex32> {
-        let mut out = vec![Complex32::new(0.0, 0.0); sorted.len()];
-        for ((&value, &row), &conjugated) in
-            sorted.iter().zip(&self.bins.order).zip(&self.bins.conjugated)
-        {
-            out[row as usize] = if conjugated { value.conj() } else { value };
-        }
-        out
-    }
 }

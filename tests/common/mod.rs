@@ -182,3 +182,17 @@ fn unfold(folded: &Array4<u8>, step: f64) -> Array3<f32> {
     }
     k.mapv(|k| (k as f64 * step) as f32)
 }
+
+/// The GPU that tests use: the machine's first adapter, lavapipe where there is no hardware. Never
+/// skipped: a test that needs one fails where there is none.
+pub fn gpu() -> cubeclean::backend::gpu::Gpu {
+    gpu_with(Default::default())
+}
+
+/// The same with some limits of its own.
+pub fn gpu_with(options: cubeclean::backend::gpu::GpuOptions) -> cubeclean::backend::gpu::Gpu {
+    let device = std::env::var("CUBECLEAN_TEST_DEVICE").unwrap_or_else(|_| "0".into());
+    let options = cubeclean::backend::gpu::GpuOptions { device: Some(device), ..options };
+    cubeclean::backend::gpu::Gpu::open(&options)
+        .unwrap_or_else(|e| panic!("this test needs a GPU or a software one: {e}"))
+}

@@ -157,7 +157,7 @@ impl Gridder for CpuBackend {
 
     fn predicted(&self, samples: &CpuSamples, channel: usize) -> Result<Vec<Vec<Complex32>>> {
         let layers = samples.layers(channel)?;
-        Ok(layers.iter().map(|l| l.sorted.unsort(&l.predicted)).collect())
+        Ok(layers.iter().map(|l| l.sorted.bins.unsort(&l.predicted)).collect())
     }
 }
 

@@ -10,6 +10,7 @@ use wgpu::BufferUsages;
 
 use super::{
     device::{Allocation, Device},
+    readback::Ring,
     recorder::{IN_FLIGHT, PORTION, Recorder},
     shader::Split,
 };
@@ -19,8 +20,8 @@ use crate::{Error, Result};
 /// storage bindings are what every device has to offer.
 const MAX_PARTS: u64 = 3;
 
-/// Bytes that one staging buffer carries between host and device.
-pub(super) const STAGING_BYTES: usize = 32 << 20;
+/// Bytes that one staging buffer carries to the device.
+const STAGING_BYTES: usize = 32 << 20;
 
 /// Traffic that a byte written through staging is recorded as: [`Recorder`] then submits, and so gives
 /// back, staging buffers one by one rather than many at once.
@@ -194,24 +195,16 @@ impl Stack {
         &self,
         device: &Device,
         recorder: &Recorder,
+        ring: &Ring,
         index: usize,
         out: &mut [u8],
     ) -> Result<()> {
-        for (chunk, wanted) in out.chunks_mut(STAGING_BYTES).enumerate() {
-            let start = chunk * STAGING_BYTES;
-            let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-            let staging = device.allocate(self.label, wanted.len() as u64, usage, false)?;
-            let pieces = self.pieces(index, start..start + wanted.len());
-            recorder.record(device, 2 * wanted.len() as u64, Vec::new(), |encoder| {
-                for (part, offset, range) in pieces {
-                    let (to, len) = ((range.start - start) as u64, range.len() as u64);
-                    encoder.copy_buffer_to_buffer(&part.buffer, offset, &staging.buffer, to, len);
-                }
-            })?;
-            recorder.flush(device)?;
-            device.read(&staging, wanted.len(), wanted)?;
-        }
-        Ok(())
+        ring.read(device, recorder, self.label, out, |encoder, start, len, staging| {
+            for (part, offset, range) in self.pieces(index, start..start + len) {
+                let (to, len) = ((range.start - start) as u64, range.len() as u64);
+                encoder.copy_buffer_to_buffer(&part.buffer, offset, staging, to, len);
+            }
+        })
     }
 
     /// Fails, naming the mistake, unless `index` is an item.

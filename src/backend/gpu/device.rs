@@ -70,10 +70,17 @@ struct Budget {
 /// A buffer that gives its share of the budget back when dropped.
 pub(super) struct Allocation {
     pub(super) buffer: Buffer,
-    /// What it carries when it is written or read by the host.
-    cargo: Cargo,
     budget: Arc<Budget>,
 }
+
+/// A buffer on its way to the host.
+pub(super) struct Mapping {
+    submission: Option<wgpu::SubmissionIndex>,
+    answer: std::sync::mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// How long a mapping may take after the commands that fill it are done.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(20);
 
 impl Drop for Allocation {
     fn drop(&mut self) {
@@ -154,8 +161,7 @@ impl Device {
         self.error(problem, BUG)
     }
 
-    /// A zero-initialised buffer within the memory budget; `label` also says what crosses between it
-    /// and the host ([`Cargo`]). `bytes` is rounded up to a multiple of 4,
+    /// A zero-initialised buffer within the memory budget. `bytes` is rounded up to a multiple of 4,
     /// and to at least 4, as bindings and copies need.
     pub(super) fn allocate(
         &self,
@@ -190,8 +196,7 @@ impl Device {
             usage,
             mapped_at_creation,
         });
-        let cargo = Cargo::of_label(label);
-        let allocation = Allocation { buffer, cargo, budget: Arc::clone(&self.budget) };
+        let allocation = Allocation { buffer, budget: Arc::clone(&self.budget) };
         match pollster::block_on(scope.pop()) {
             None => self.check().map(|()| allocation),
             Some(e) => {
@@ -200,7 +205,7 @@ impl Device {
         }
     }
 
-    /// A buffer of host values, in the budget, for the queue's next submission to copy from or for
+    /// A buffer of host values (`label` says of what, see [`Cargo`]), in the budget, for the queue's next submission to copy from or for
     /// shaders to read.
     pub(super) fn upload(
         &self,
@@ -214,30 +219,49 @@ impl Device {
         view.slice(..values.len()).copy_from_slice(values);
         drop(view);
         allocation.buffer.unmap();
-        self.count(|traffic| traffic.add_to_device(allocation.cargo, values.len() as u64));
+        self.count(|traffic| traffic.add_to_device(Cargo::of_label(label), values.len() as u64));
         Ok(allocation)
     }
 
-    /// Reads a buffer that the submitted commands wrote; waits for them.
-    pub(super) fn read(&self, allocation: &Allocation, bytes: usize, out: &mut [u8]) -> Result<()> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let slice = allocation.buffer.slice(..);
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone only if the wait below has failed already.
+    /// Asks for the first `bytes` of a buffer, once `submission` is done.
+    pub(super) fn map(
+        &self,
+        allocation: &Allocation,
+        bytes: usize,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Mapping {
+        let (sender, answer) = std::sync::mpsc::channel();
+        allocation.buffer.slice(..bytes as u64).map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is gone only if the wait for it has failed already.
             let _ = sender.send(result);
         });
-        self.wait(None)?;
-        match receiver.try_recv() {
+        Mapping { submission, answer }
+    }
+
+    /// Waits for a mapping, and copies what it holds; `label` says what that is.
+    pub(super) fn read(
+        &self,
+        label: &str,
+        allocation: &Allocation,
+        mapping: Mapping,
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.wait(mapping.submission)?;
+        // Another thread that waited may be the one that is told, a moment later.
+        match mapping.answer.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(self.unmappable("read back", &e.to_string())),
-            Err(_) => return Err(self.unmappable("read back", "no answer from the driver")),
+            Ok(Err(e)) => return Err(self.unmappable(label, &e.to_string())),
+            Err(_) => return Err(self.unmappable(label, "no answer from the driver")),
         }
-        let view =
-            slice.get_mapped_range().map_err(|e| self.unmappable("read back", &e.to_string()))?;
-        out.copy_from_slice(&view[..bytes]);
+        let view = allocation
+            .buffer
+            .slice(..out.len() as u64)
+            .get_mapped_range()
+            .map_err(|e| self.unmappable(label, &e.to_string()))?;
+        out.copy_from_slice(&view);
         drop(view);
         allocation.buffer.unmap();
-        self.count(|traffic| traffic.add_to_host(allocation.cargo, bytes as u64));
+        self.count(|traffic| traffic.add_to_host(Cargo::of_label(label), out.len() as u64));
         Ok(())
     }
 

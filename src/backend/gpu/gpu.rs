@@ -10,11 +10,12 @@ use wgpu::BufferUsages;
 
 use super::{
     adapter,
-    buffer::{MOST_STAGED_BYTES, STAGING_BYTES, Stack},
+    buffer::{MOST_STAGED_BYTES, Stack},
     device::{Allocation, Device},
     fft::{FftPlans, Workgroup},
     memory,
     program::{Program, Programs},
+    readback::{READER_BYTES, Ring},
     recorder::Recorder,
     shader::Variant,
 };
@@ -48,6 +49,7 @@ pub struct Gpu {
     pub(super) device: Device,
     memory: Memory,
     pub(super) recorder: Recorder,
+    pub(super) ring: Ring,
     pub(super) workgroup: Workgroup,
     pub(super) ffts: FftPlans,
     programs: Programs,
@@ -96,6 +98,7 @@ impl Gpu {
             device,
             memory,
             recorder: Recorder::default(),
+            ring: Ring::default(),
             workgroup,
             ffts: FftPlans::default(),
             programs: Programs::default(),
@@ -104,8 +107,8 @@ impl Gpu {
 
     /// Executes everything recorded so far and waits for it.
     pub fn finish(&self) -> Result<()> {
-        self.recorder.flush(&self.device)?;
-        self.device.wait(None)
+        let last = self.recorder.flush(&self.device)?;
+        self.device.wait(last)
     }
 
     /// Loses the device, as a driver that resets does.
@@ -169,7 +172,7 @@ impl Backend for Gpu {
     fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize {
         let (npix, rows) = (plan.image.npix(), plan.rows().uvw_m.len());
         // Every thread may be reading a plane; visibilities are written at the beginning.
-        let reading = rayon::current_num_threads() * STAGING_BYTES.min(4 * npix);
+        let reading = rayon::current_num_threads() * READER_BYTES.min(4 * npix);
         let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
         let places = rows * 64;
         let minor = channels * memory::MINOR_PIXEL_BYTES * npix;

@@ -2,68 +2,69 @@
 
 use num_complex::Complex32;
 
-use super::{GpuGrids, gpu::Gpu};
+use super::{GpuGrids, GpuSamples, gpu::Gpu, grid};
 use crate::{
-    Error, Result,
+    Result,
     backend::{Gridder, Source},
     gridding::OperatorPlan,
     ms::VisBlock,
 };
 
-/// Visibilities of a batch in device memory, in gridding order.
-pub struct GpuSamples {}
-
-fn incomplete() -> Error {
-    Error::Device {
-        device: "--backend gpu".into(),
-        problem: "is not complete in this version".into(),
-        remedy: "use --backend cpu".into(),
-    }
-}
-
 impl Gridder for Gpu {
     type Samples = GpuSamples;
 
-    fn samples(&self, _plan: &OperatorPlan, _block: &VisBlock) -> Result<GpuSamples> {
-        Err(incomplete())
+    fn samples(&self, plan: &OperatorPlan, block: &VisBlock) -> Result<GpuSamples> {
+        GpuSamples::new(self, plan, block)
     }
 
-    fn sample_bytes(&self, _plan: &OperatorPlan) -> usize {
-        0
+    fn sample_bytes(&self, plan: &OperatorPlan) -> usize {
+        GpuSamples::bytes_per_layer(plan)
     }
 
-    fn sumwt(&self, _samples: &GpuSamples) -> Vec<f64> {
-        Vec::new()
+    fn sumwt(&self, samples: &GpuSamples) -> Vec<f64> {
+        samples.sumwt.clone()
     }
 
     fn grid(
         &self,
-        _plan: &OperatorPlan,
-        _pass: usize,
-        _samples: &GpuSamples,
-        _source: Source,
-        _channels: &[usize],
-        _grids: &mut GpuGrids,
+        plan: &OperatorPlan,
+        pass: usize,
+        samples: &GpuSamples,
+        source: Source,
+        channels: &[usize],
+        grids: &mut GpuGrids,
     ) -> Result<()> {
-        Err(incomplete())
+        grid::grid(self, plan, pass, samples, source, channels, grids)
     }
 
-    fn clear_predicted(&self, _samples: &mut GpuSamples, _channels: &[usize]) -> Result<()> {
-        Err(incomplete())
+    fn clear_predicted(&self, samples: &mut GpuSamples, channels: &[usize]) -> Result<()> {
+        for &channel in channels {
+            for layer in samples.layers(channel)?.to_vec() {
+                samples.predicted.clear(&self.device, &self.recorder, layer.item)?;
+            }
+        }
+        Ok(())
     }
 
     fn degrid(
         &self,
-        _plan: &OperatorPlan,
-        _pass: usize,
-        _grids: &GpuGrids,
-        _channels: &[usize],
-        _samples: &mut GpuSamples,
+        plan: &OperatorPlan,
+        pass: usize,
+        grids: &GpuGrids,
+        channels: &[usize],
+        samples: &mut GpuSamples,
     ) -> Result<()> {
-        Err(incomplete())
+        grid::degrid(self, plan, pass, grids, channels, samples)
     }
 
-    fn predicted(&self, _samples: &GpuSamples, _channel: usize) -> Result<Vec<Vec<Complex32>>> {
-        Err(incomplete())
+    fn predicted(&self, samples: &GpuSamples, channel: usize) -> Result<Vec<Vec<Complex32>>> {
+        let read = |layer: &super::samples::LayerPlace| {
+            let bins = &samples.sorts[layer.sort].bins;
+            let mut sorted = vec![Complex32::new(0.0, 0.0); bins.len()];
+            let bytes = bytemuck::cast_slice_mut(&mut sorted);
+            samples.predicted.get(&self.device, &self.recorder, &self.ring, layer.item, bytes)?;
+            Ok(bins.unsort(&sorted))
+        };
+        samples.layers(channel)?.iter().map(read).collect()
     }
 }

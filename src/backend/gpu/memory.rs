@@ -2,7 +2,10 @@
 
 use wgpu::{Adapter, DeviceType};
 
-use super::buffer::{MOST_STAGED_BYTES, STAGING_BYTES, fits};
+use super::{
+    buffer::{MOST_STAGED_BYTES, fits},
+    readback::READER_BYTES,
+};
 use crate::{Error, Result, backend::Memory};
 
 /// Part of a device's memory that a job takes unless `--device-memory` says otherwise. The rest is for
@@ -127,7 +130,7 @@ impl Capacity {
 pub(super) const TABLES_BYTES: usize = 8 << 20;
 
 /// What a job takes once: tables, and staging buffers for visibilities and for planes of some threads.
-const ONCE: u64 = (TABLES_BYTES + MOST_STAGED_BYTES + 8 * STAGING_BYTES) as u64;
+const ONCE: u64 = (TABLES_BYTES + MOST_STAGED_BYTES + 8 * READER_BYTES) as u64;
 
 /// PSF, residual, model, and the minor cycle's tables.
 fn plane_bytes(side: usize) -> u64 {

@@ -16,17 +16,23 @@ mod batch;
 mod buffer;
 mod correct;
 mod device;
+mod factor;
 mod fft;
 #[allow(clippy::module_inception)] // the type `Gpu` and no more
 mod gpu;
+mod grid;
 mod gridder;
 mod grids;
+mod kernel;
 mod memory;
 mod minor;
 mod planes;
 mod program;
+mod readback;
 mod recorder;
+mod samples;
 mod shader;
+mod tiles;
 mod transform;
 
 #[cfg(test)]
@@ -34,7 +40,7 @@ mod tests;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use gpu::{Gpu, GpuOptions};
-pub use gridder::GpuSamples;
 pub use grids::GpuGrids;
 pub use memory::Capacity;
 pub use planes::GpuPlanes;
+pub use samples::GpuSamples;

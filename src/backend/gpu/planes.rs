@@ -31,7 +31,7 @@ impl PlaneStore for Gpu {
         planes.stack.check_index(&self.device, index)?;
         let mut values = vec![0.0f32; planes.ny * planes.nx];
         let bytes = bytemuck::cast_slice_mut(&mut values);
-        planes.stack.get(&self.device, &self.recorder, index, bytes)?;
+        planes.stack.get(&self.device, &self.recorder, &self.ring, index, bytes)?;
         Ok(values)
     }
 

@@ -30,6 +30,7 @@ struct Recorded {
     /// Buffers that the recorded commands use and nobody else holds.
     held: Vec<Allocation>,
     under_way: VecDeque<(SubmissionIndex, Vec<Allocation>)>,
+    last: Option<SubmissionIndex>,
 }
 
 impl Recorder {
@@ -53,9 +54,12 @@ impl Recorder {
         if recorded.traffic >= PORTION { recorded.submit(device) } else { Ok(()) }
     }
 
-    /// Submits what is recorded.
-    pub(super) fn flush(&self, device: &Device) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).submit(device)
+    /// Submits what is recorded. Gives the last submission, to wait for; `None` if nothing was ever
+    /// recorded.
+    pub(super) fn flush(&self, device: &Device) -> Result<Option<SubmissionIndex>> {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.submit(device)?;
+        Ok(recorded.last.clone())
     }
 }
 
@@ -63,6 +67,7 @@ impl Recorded {
     fn submit(&mut self, device: &Device) -> Result<()> {
         if let Some(encoder) = self.encoder.take() {
             let submission = device.queue.submit([encoder.finish()]);
+            self.last = Some(submission.clone());
             self.under_way.push_back((submission, std::mem::take(&mut self.held)));
             self.traffic = 0;
         }

@@ -15,11 +15,15 @@
 pub(super) const SOURCES: &[(&str, &str)] = &[
     ("correct_adjoint", include_str!("../../../shaders/correct_adjoint.wgsl")),
     ("correct_forward", include_str!("../../../shaders/correct_forward.wgsl")),
+    ("degrid", include_str!("../../../shaders/degrid.wgsl")),
     ("fft_columns", include_str!("../../../shaders/fft_columns.wgsl")),
     ("fft_fill", include_str!("../../../shaders/fft_fill.wgsl")),
     ("fft_fold", include_str!("../../../shaders/fft_fold.wgsl")),
     ("fft_rows_adjoint", include_str!("../../../shaders/fft_rows_adjoint.wgsl")),
     ("fft_rows_forward", include_str!("../../../shaders/fft_rows_forward.wgsl")),
+    ("grid_partials", include_str!("../../../shaders/grid_partials.wgsl")),
+    ("grid_reduce", include_str!("../../../shaders/grid_reduce.wgsl")),
+    ("grid_tiles", include_str!("../../../shaders/grid_tiles.wgsl")),
     ("normalise", include_str!("../../../shaders/normalise.wgsl")),
 ];
 
@@ -27,9 +31,13 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
 const SHARED: &[(&str, &str)] = &[
     ("complex", include_str!("../../../shaders/shared/complex.wgsl")),
     ("fft_rows", include_str!("../../../shaders/shared/fft_rows.wgsl")),
+    ("grid_cell", include_str!("../../../shaders/shared/grid_cell.wgsl")),
+    ("grid_sum", include_str!("../../../shaders/shared/grid_sum.wgsl")),
+    ("grid_work", include_str!("../../../shaders/shared/grid_work.wgsl")),
     ("halo", include_str!("../../../shaders/shared/halo.wgsl")),
     ("plane_pair", include_str!("../../../shaders/shared/plane_pair.wgsl")),
     ("roots", include_str!("../../../shaders/shared/roots.wgsl")),
+    ("sample", include_str!("../../../shaders/shared/sample.wgsl")),
     ("screen", include_str!("../../../shaders/shared/screen.wgsl")),
     ("trig", include_str!("../../../shaders/shared/trig.wgsl")),
 ];

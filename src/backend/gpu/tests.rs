@@ -8,9 +8,18 @@ use naga::{
 use super::{
     batch::PlanePair,
     correct::{CorrectParams, NormaliseParams, PlaneFactor},
+    factor::GridParams,
     fft::{ColumnsParams, HaloParams, RowsParams, Workgroup, transform_text},
     gpu::{Gpu, GpuOptions},
+    kernel::KernelText,
+    samples::LayerTarget,
     shader::{SOURCES, Split, Variant, assemble},
+    tiles::{Row, Tile},
+};
+use crate::{
+    geometry::{Direction, DirectionFrame, ImageGrid},
+    gridding::{OperatorOptions, OperatorPlan, Pointing, WTermMode},
+    ms::{Rows, Slot},
 };
 
 /// A device for tests: the first of the machine, software if there is no other. A test that needs
@@ -49,10 +58,53 @@ const WORKGROUPS: [Workgroup; 3] = [
     Workgroup { bytes: 1 << 10, threads: 64 },
 ];
 
+/// The stages of gridding, whose text depends on the kernel.
+fn gridding_variants() -> Vec<Variant> {
+    let mut all = Vec::new();
+    let mut supports = Vec::new();
+    for accuracy in [1e-2, 1e-3, 1e-4, 1e-5, 5e-6, 1e-6] {
+        let image = ImageGrid {
+            nx: 100,
+            ny: 100,
+            cell_x: 1e-5,
+            cell_y: 1e-5,
+            phase_center: Direction { ra: 0.0, dec: 0.0, frame: DirectionFrame::Icrs },
+        };
+        let rows = Rows {
+            uvw_m: vec![[10.0, 20.0, 3.0]],
+            slot: vec![0],
+            slots: vec![Slot { time: 0.0, spw: 0, field: 0 }],
+            ..Rows::default()
+        };
+        let pointing = Pointing { direction: image.phase_center };
+        let options = OperatorOptions { accuracy, wterm: WTermMode::Exact };
+        let plan = OperatorPlan::new(&image, &rows.into(), (1e9, 1e9), &[pointing], options);
+        let plan = plan.expect("a plan");
+        supports.push(plan.kernel.support());
+        let text = KernelText::new(&plan.kernel, &plan.grid);
+        for source in GRIDDING {
+            for split in SPLITS {
+                all.push(
+                    Variant::new(source)
+                        .split("grids", split)
+                        .insert("kernel", text.kernel.clone())
+                        .insert("store_taps", text.store_taps.clone())
+                        .insert("gather", text.gather.clone()),
+                );
+            }
+        }
+    }
+    supports.dedup();
+    assert!(supports.len() > 2, "too few kernels: {supports:?}");
+    all
+}
+
+const GRIDDING: [&str; 4] = ["degrid", "grid_partials", "grid_reduce", "grid_tiles"];
+
 /// Every source in every way it is used, transforms of some lengths.
 fn variants() -> Vec<Variant> {
-    let mut all = Vec::new();
-    for &(source, _) in SOURCES {
+    let mut all = gridding_variants();
+    for &(source, _) in SOURCES.iter().filter(|s| !GRIDDING.contains(&s.0)) {
         for a in SPLITS {
             for b in SPLITS {
                 let variant =
@@ -96,6 +148,9 @@ fn every_shader_variant_is_valid() {
     }
 }
 
+/// Structs that shaders keep to themselves.
+const LOCAL_STRUCTS: [&str; 1] = ["Footprint"];
+
 #[test]
 fn shared_structs_have_the_layout_of_their_rust_twins() {
     let twins = [
@@ -106,6 +161,10 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         HaloParams::LAYOUT,
         ColumnsParams::LAYOUT,
         RowsParams::LAYOUT,
+        GridParams::LAYOUT,
+        Row::LAYOUT,
+        Tile::LAYOUT,
+        LayerTarget::LAYOUT,
     ];
     let mut seen = Vec::new();
     for variant in variants() {
@@ -113,6 +172,9 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
             let (TypeInner::Struct { members, span }, Some(name)) = (&ty.inner, &ty.name) else {
                 continue;
             };
+            if LOCAL_STRUCTS.contains(&&**name) {
+                continue;
+            }
             let (_, size, fields) = twins
                 .iter()
                 .find(|(twin, ..)| twin == name)

@@ -120,7 +120,7 @@ fn check_correct(gpu: &Gpu) {
             for i in 0..2 {
                 let mut image = vec![0f32; npix];
                 let bytes = bytemuck::cast_slice_mut(&mut image);
-                grids.images.get(&gpu.device, &gpu.recorder, i, bytes).unwrap();
+                grids.images.get(&gpu.device, &gpu.recorder, &gpu.ring, i, bytes).unwrap();
                 let e = error(&image, &product);
                 assert!(e < 2e-5, "forward, {:?}: {e:e}", plan.passes[pass]);
             }

@@ -128,7 +128,7 @@ fn check(gpu: &Gpu, case: Case) {
     for (i, cells) in uv.iter().enumerate() {
         let mut image = vec![0f32; case.nx * case.ny];
         let bytes = bytemuck::cast_slice_mut(&mut image);
-        grids.images.get(&gpu.device, &gpu.recorder, i, bytes).unwrap();
+        grids.images.get(&gpu.device, &gpu.recorder, &gpu.ring, i, bytes).unwrap();
         let e = error(image.iter().map(|&v| v.into()), case.image(cells).into_iter());
         assert!(e < TOLERANCE, "adjoint, grid {i}, {case:?}: {e:e}");
     }
@@ -143,7 +143,7 @@ fn check(gpu: &Gpu, case: Case) {
     for i in 0..n {
         let mut cells = vec![Complex::new(0f32, 0.0); case.stored() * case.nv];
         let bytes = bytemuck::cast_slice_mut(&mut cells);
-        grids.uv.get(&gpu.device, &gpu.recorder, i, bytes).unwrap();
+        grids.uv.get(&gpu.device, &gpu.recorder, &gpu.ring, i, bytes).unwrap();
         let exact = case.grid(&noise(case.nx * case.ny, 10 + i as u64));
         let found = &cells[case.halo * case.nv..][..exact.len()];
         let parts = |c: &Complex64| [c.re, c.im];
