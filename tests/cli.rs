@@ -217,3 +217,44 @@ fn a_bench_that_cannot_be_says_why() {
         assert!(stderr(&run).contains(words), "{line}: {}", stderr(&run));
     }
 }
+
+#[test]
+fn devices_are_listed() {
+    let listed = cubeclean("devices");
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+    assert!(stdout(&listed).contains("--backend auto takes"), "{}", stdout(&listed));
+    assert!(!stderr(&listed).contains("error"), "{}", stderr(&listed));
+    let json = cubeclean("devices --json");
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");
+    let devices = json["devices"].as_array().expect("a list");
+    // tests/run.sh installs a software driver where there is no other.
+    assert!(!devices.is_empty(), "this test needs a GPU or a software one (lavapipe)");
+    for device in devices {
+        assert!(stdout(&listed).contains(device["name"].as_str().expect("a name")));
+        assert!(device["fits"]["largest_square_image"].as_u64() > Some(1000), "{device}");
+        assert!(device["fits"]["channels_of_square_images"]["1024"].as_u64() > Some(0));
+    }
+}
+
+/// `--backend auto` says which processor it took, and why; quietly if so asked.
+#[test]
+fn auto_says_what_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &str| {
+        cubeclean(&format!(
+            "image --vis {} --imagename {} --specmode cube --cell 0.4arcsec --imsize 64 --spw 0:0 \
+             --outframe TOPO --gridding-accuracy 1e-6 {more}",
+            common::ms("small").display(),
+            dir.path().join(name).display(),
+        ))
+    };
+    // Whatever GPU there is, it has no double precision.
+    let told = run("a", "");
+    assert_eq!(told.status.code(), Some(0), "{}", stderr(&told));
+    assert!(stderr(&told).contains("backend: cpu, "), "{}", stderr(&told));
+    assert!(stderr(&told).contains("(auto: "), "{}", stderr(&told));
+    assert!(stdout(&told).contains(" s on cpu, "), "{}", stdout(&told));
+    assert_eq!(stderr(&run("b", "--quiet")), "");
+    let json = run("c", "--progress json");
+    assert!(stdout(&json).contains("{\"event\":\"backend\",\"name\":\"cpu, "), "{}", stdout(&json));
+}

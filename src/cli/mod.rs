@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// Runs the command of this process's arguments. Exit status: 0; 1 failure; 2 usage; 3 stopped by a
-/// signal.
+/// signal. To be called before any thread is started.
 pub fn main() -> ExitCode {
+    silence_device_select();
     let arguments = args::attach_values(std::env::args_os());
     // On --help, --version and usage errors clap prints and leaves with 0 or 2.
     let cli = args::Cli::parse_from(arguments);
@@ -31,6 +32,16 @@ pub fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Keeps a layer of Mesa's from writing "error: XDG_RUNTIME_DIR is invalid" to standard error whenever
+/// GPUs are looked for on a machine without a desktop. It would ask the desktop which GPU to list first,
+/// which concerns nobody here.
+fn silence_device_select() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: nothing has started a thread yet that could read the environment meanwhile.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

@@ -10,11 +10,15 @@ mod plan;
 mod products;
 mod share;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
+pub(crate) use machine::free_memory;
+
 use batches::{Batches, Limits};
 use choice::Processor;
 use plan::Plan;
@@ -23,7 +27,6 @@ use share::share;
 use timers::Timers;
 
 pub(crate) use batches::readable;
-pub(crate) use machine::free_memory;
 
 use crate::{
     backend::{Backend, Traffic, cpu::CpuBackend},
@@ -86,6 +89,13 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     if limits.whole_cube && devices.len() > 1 {
         progress.event(Event::Warning {
             message: format!("--cyclecontrol cube needs all channels on one device: {}", names[0]),
+        });
+    }
+    if names.iter().any(|name| *name != names[0]) {
+        progress.event(Event::Warning {
+            message: "the devices are of different kinds and may round differently: run again, a \
+                      channel may be done by another one"
+                .into(),
         });
     }
     let batches = Batches::new(plan, devices, &limits)?;

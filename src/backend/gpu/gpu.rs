@@ -117,6 +117,12 @@ impl Gpu {
         format!("{} {}", info.driver, info.driver_info).trim().to_owned()
     }
 
+    /// Loses the device, as a driver that resets does.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        self.device.raw.destroy();
+    }
+
     pub(super) fn program(&self, variant: &Variant) -> Result<Arc<Program>> {
         self.programs.get(&self.device, variant)
     }

@@ -16,9 +16,10 @@ const SHARE: f64 = 0.8;
 /// smallest cards in use have.
 const UNKNOWN_BYTES: u64 = 2 << 30;
 
-/// Size of the largest heap of the device's own memory; `None` where the interface does not say.
+/// Size of the largest heap of the device's own memory; `None` where the interface does not say, and
+/// for software, which has what the host has, whatever it says (lavapipe: 2 GiB).
 pub(super) fn heap_bytes(adapter: &Adapter) -> Option<u64> {
-    vulkan_heap(adapter)
+    if adapter.get_info().device_type == DeviceType::Cpu { None } else { vulkan_heap(adapter) }
 }
 
 // wgpu has its Vulkan interface on these systems; elsewhere it would have to be asked for.
@@ -167,7 +168,7 @@ mod tests {
         assert_eq!(of(DiscreteGpu, Some(10), Some(9)).unwrap(), device(Some(9), false));
         assert_eq!(of(DiscreteGpu, None, None).unwrap(), device(Some(UNKNOWN_BYTES), false));
         assert_eq!(of(IntegratedGpu, Some(10), None).unwrap(), device(Some(8), true));
-        assert_eq!(of(Cpu, Some(10), None).unwrap(), device(None, true));
+        assert_eq!(of(Cpu, None, None).unwrap(), device(None, true));
         let message = of(DiscreteGpu, Some(10), Some(11)).unwrap_err().to_string();
         assert!(message.contains("11 bytes") && message.contains("10 bytes"), "{message}");
     }
