@@ -283,7 +283,8 @@ impl Device {
     }
 
     fn unmappable(&self, label: &str, why: &str) -> Error {
-        // A lost device shows here first; its own story is the better message.
+        // A lost device shows here first; its own story, told when it is polled, is the better message.
+        let _ = self.poll(wgpu::PollType::Poll);
         match self.check() {
             Err(e) => e,
             Ok(()) => self.error(format!("cannot map the buffer \"{label}\": {why}"), LOST),
