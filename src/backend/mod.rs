@@ -10,6 +10,9 @@ pub mod cpu;
 pub mod gpu;
 mod operators;
 
+#[cfg(test)]
+mod minor_tests;
+
 pub use operators::{Batch, StageTimes};
 
 use num_complex::Complex32;

@@ -12,6 +12,7 @@ use super::{
     adapter,
     device::{Allocation, Device},
     fft::{FftPlans, Workgroup},
+    hogbom,
     program::{Program, Programs},
     recorder::Recorder,
     shader::Variant,
@@ -32,6 +33,9 @@ pub struct GpuOptions {
     /// Most bytes of memory that the threads of one workgroup share; without it the adapter's limit.
     /// Smaller values only serve to test transforms in several passes.
     pub workgroup_bytes: Option<u32>,
+    /// Loop turns after which a dispatch of the minor cycle leaves off, to be dispatched again; without
+    /// it what suits the device. Smaller values only serve to test that.
+    pub loop_turns: Option<u32>,
 }
 
 /// The GPU backend on one device.
@@ -42,6 +46,7 @@ pub struct Gpu {
     pub(super) device: Device,
     pub(super) recorder: Recorder,
     pub(super) workgroup: Workgroup,
+    pub(super) loop_turns: u32,
     pub(super) ffts: FftPlans,
     programs: Programs,
 }
@@ -62,8 +67,14 @@ impl Gpu {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x) as usize,
         };
+        let loop_turns = match device.info.device_type {
+            wgpu::DeviceType::Cpu => hogbom::SOFTWARE_TURNS,
+            _ => hogbom::HARDWARE_TURNS,
+        };
+        let loop_turns = options.loop_turns.unwrap_or(loop_turns).min(loop_turns);
         Ok(Self {
             device,
+            loop_turns,
             recorder: Recorder::default(),
             workgroup,
             ffts: FftPlans::default(),
@@ -75,6 +86,12 @@ impl Gpu {
     pub fn finish(&self) -> Result<()> {
         self.recorder.flush(&self.device)?;
         self.device.wait(None)
+    }
+
+    /// Bytes of device memory that the minor cycle takes for one channel of `ny × nx` pixels, besides
+    /// the planes, at most: about 4 % of one plane.
+    pub fn minor_bytes(ny: usize, nx: usize) -> usize {
+        hogbom::bytes_per_channel(ny, nx)
     }
 
     pub(super) fn program(&self, variant: &Variant) -> Result<Arc<Program>> {

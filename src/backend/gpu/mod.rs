@@ -21,11 +21,14 @@ mod fft;
 mod gpu;
 mod gridder;
 mod grids;
+mod hogbom;
 mod minor;
+mod peak;
 mod planes;
 mod program;
 mod recorder;
 mod shader;
+mod tiles;
 mod transform;
 
 #[cfg(test)]

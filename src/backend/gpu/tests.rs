@@ -10,6 +10,8 @@ use super::{
     correct::{CorrectParams, NormaliseParams, PlaneFactor},
     fft::{ColumnsParams, HaloParams, RowsParams, Workgroup, transform_text},
     gpu::{Gpu, GpuOptions},
+    hogbom::{Channel, MinorParams},
+    peak::{PeakChannel, PeakParams},
     shader::{SOURCES, Split, Variant, assemble},
 };
 
@@ -55,8 +57,13 @@ fn variants() -> Vec<Variant> {
     for &(source, _) in SOURCES {
         for a in SPLITS {
             for b in SPLITS {
-                let variant =
-                    Variant::new(source).split("planes", a).split("images", b).split("grids", a);
+                let variant = Variant::new(source)
+                    .split("planes", a)
+                    .split("images", b)
+                    .split("grids", a)
+                    .split("residual", a)
+                    .split("psf", b)
+                    .split("model", a);
                 if !source.starts_with("fft_rows") && source != "fft_columns" {
                     all.push(variant);
                 } else if a == b {
@@ -106,6 +113,10 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         HaloParams::LAYOUT,
         ColumnsParams::LAYOUT,
         RowsParams::LAYOUT,
+        Channel::LAYOUT,
+        MinorParams::LAYOUT,
+        PeakChannel::LAYOUT,
+        PeakParams::LAYOUT,
     ];
     let mut seen = Vec::new();
     for variant in variants() {
