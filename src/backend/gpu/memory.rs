@@ -4,6 +4,7 @@ use wgpu::{Adapter, DeviceType};
 
 use super::{
     buffer::{MOST_STAGED_BYTES, fits},
+    hogbom,
     readback::READER_BYTES,
 };
 use crate::{Error, Result, backend::Memory};
@@ -134,11 +135,8 @@ const ONCE: u64 = (TABLES_BYTES + MOST_STAGED_BYTES + 8 * READER_BYTES) as u64;
 
 /// PSF, residual, model, and the minor cycle's tables.
 fn plane_bytes(side: usize) -> u64 {
-    (3 * 4 + MINOR_PIXEL_BYTES as u64) * (side as u64).pow(2)
+    3 * 4 * (side as u64).pow(2) + hogbom::bytes_per_channel(side, side) as u64
 }
-
-/// The minor cycle's tables, bytes per pixel: the mask, and its pixels as a list.
-pub(super) const MINOR_PIXEL_BYTES: usize = 8;
 
 /// Half a uv grid padded by one half, and its image.
 fn grid_bytes(side: usize) -> u64 {
