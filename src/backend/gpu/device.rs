@@ -41,8 +41,8 @@ impl Health {
     }
 }
 
-const LOST: &str = "run again: finished channels are kept; if it happens again, update the GPU's \
-                    driver, choose another with --device, or use --backend cpu";
+const LOST: &str = "run again; if it happens again, update the GPU's driver, choose another with \
+                    --device, or use --backend cpu";
 const FULL: &str = "give a smaller --device-memory so that fewer channels are held at once, close \
                     other programs that use the GPU, or use --backend cpu";
 const BUG: &str = "this is an error of cubeclean: please report it with this message, and use \
@@ -275,12 +275,15 @@ impl Device {
     }
 
     fn unmappable(&self, label: &str, why: &str) -> Error {
-        // A lost device shows here first; its own story, told when it is polled, is the better message.
-        let _ = self.poll(wgpu::PollType::Poll);
-        match self.check() {
-            Err(e) => e,
-            Ok(()) => self.error(format!("cannot map the buffer \"{label}\": {why}"), LOST),
-        }
+        self.symptom(format!("cannot map the buffer \"{label}\": {why}"))
+    }
+
+    /// What may be a sign that the device is lost: then its own story is the better message. It is told
+    /// when the device is polled and has finished what was submitted before.
+    fn symptom(&self, problem: String) -> Error {
+        let timeout = Some(std::time::Duration::from_secs(10));
+        let _ = self.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        self.check().err().unwrap_or_else(|| self.error(problem, LOST))
     }
 
     /// Waits for a submission, or for all of them.
@@ -291,7 +294,7 @@ impl Device {
         self.check()?;
         match polled {
             Some(Ok(_)) => Ok(()),
-            Some(Err(e)) => Err(self.error(format!("waiting for it failed: {e}"), LOST)),
+            Some(Err(e)) => Err(self.symptom(format!("waiting for it failed: {e}"))),
             None => Err(self.error("the driver lost it while we waited", LOST)),
         }
     }
