@@ -9,9 +9,11 @@
 pub mod cpu;
 pub mod gpu;
 mod operators;
+mod stage;
 mod traffic;
 
-pub use operators::{Batch, StageTimes};
+pub use operators::Batch;
+pub use stage::{Clock, Stage, StageTimes};
 pub use traffic::{Cargo, Traffic};
 
 use num_complex::Complex32;
@@ -31,6 +33,25 @@ pub trait PlaneStore: Send + Sync {
     fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
     /// Sets planes `indices` (distinct) to zero.
     fn clear(&self, planes: &mut Self::Planes, indices: &[usize]) -> Result<()>;
+
+    /// Waits until everything asked for so far is done. Nothing that returns a value needs it.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the times of stages are here.
+    fn clock(&self) -> Clock {
+        Clock::Wall
+    }
+
+    /// Says which stage the work that this thread asks for from now on belongs to; `None`: to none.
+    fn enter(&self, _stage: Option<Stage>) {}
+
+    /// The times of work done since the last call, where the clock is [`Clock::Device`]; those of
+    /// work still under way come with a later call. Does not wait.
+    fn take_stage_times(&self) -> StageTimes {
+        StageTimes::default()
+    }
 }
 
 /// Between uv grids and images: `fft`, `correct`, `normalise`.

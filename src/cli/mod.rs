@@ -1,6 +1,7 @@
 //! The command line. Nothing else knows clap.
 
 mod args;
+mod bench;
 mod demo;
 mod devices;
 mod image;
@@ -54,6 +55,7 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
         }
         args::Task::Devices { json } => devices::run(json),
         args::Task::Demo(args) => demo::run(&args, watcher),
+        args::Task::Bench(args) => bench::run(&args, watcher),
     }
 }
 

@@ -113,7 +113,7 @@ impl Job<'_> {
     ) -> Result<Vec<Option<Beam>>> {
         self.check_stop()?;
         let (batch, psfs) = self.open(backend, channels)?;
-        self.timers.add_stages(&batch.times);
+        self.timers.add_stages(&batch.times());
         Ok(psfs.into_iter().map(|psf| psf.beam.ok()).collect())
     }
 
@@ -160,7 +160,7 @@ impl Job<'_> {
             })
             .collect();
         self.timers.add("restore and write", start.elapsed());
-        self.timers.add_stages(&cleaned.batch.times);
+        self.timers.add_stages(&cleaned.batch.times());
         summaries
     }
 

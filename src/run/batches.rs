@@ -206,7 +206,7 @@ impl<'a> Costs<'a> {
 }
 
 /// Bytes for a reader, in the decimal units that `--memory-limit` is given in.
-pub(super) fn readable(bytes: u64) -> String {
+pub(crate) fn readable(bytes: u64) -> String {
     match bytes as f64 {
         b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
         b => format!("{:.1} MB", b / 1e6),

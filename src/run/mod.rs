@@ -26,6 +26,8 @@ use products::{ProductBeams, Products};
 use share::share;
 use timers::Timers;
 
+pub(crate) use batches::readable;
+
 use crate::{
     backend::{Backend, Traffic, cpu::CpuBackend},
     beam::{Beam, common_beam},

@@ -10,6 +10,7 @@ use std::{
 
 use wgpu::{Adapter, AdapterInfo, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Limits};
 
+use super::timestamps;
 use crate::{
     Error, Result,
     backend::{Cargo, Traffic},
@@ -100,6 +101,7 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cubeclean"),
             required_limits: limits.clone(),
+            required_features: adapter.features() & timestamps::FEATURE,
             ..Default::default()
         };
         let (raw, queue) =
@@ -146,6 +148,12 @@ impl Device {
     /// is the one place where it has neither a return value nor a callback for it.
     fn poll(&self, poll: wgpu::PollType) -> Option<Result<wgpu::PollStatus, wgpu::PollError>> {
         catch_unwind(AssertUnwindSafe(|| self.raw.poll(poll))).ok()
+    }
+
+    /// Learns which submissions are done, without waiting for any. What else it hears, the next check
+    /// tells.
+    pub(super) fn hear(&self) {
+        let _ = self.poll(wgpu::PollType::Poll);
     }
 
     fn error(&self, problem: impl Into<String>, remedy: &str) -> Error {

@@ -111,6 +111,12 @@ impl Gpu {
         self.device.wait(last)
     }
 
+    /// Name and version of the device's driver.
+    pub fn driver(&self) -> String {
+        let info = &self.device.info;
+        format!("{} {}", info.driver, info.driver_info).trim().to_owned()
+    }
+
     /// Loses the device, as a driver that resets does.
     #[cfg(test)]
     pub(crate) fn lose(&self) {

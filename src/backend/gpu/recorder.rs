@@ -2,13 +2,19 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use wgpu::{CommandEncoder, CommandEncoderDescriptor, SubmissionIndex};
 
-use super::device::{Allocation, Device};
-use crate::Result;
+use super::{
+    device::{Allocation, Device},
+    timestamps::Timestamps,
+};
+use crate::{
+    Result,
+    backend::{Stage, StageTimes},
+};
 
 /// Bytes of memory traffic after which recorded commands are submitted. Operating systems reset a
 /// GPU whose submission runs for about two seconds; at 1 GB/s, slower than any device in use, this is
@@ -31,6 +37,7 @@ struct Recorded {
     held: Vec<Allocation>,
     under_way: VecDeque<(SubmissionIndex, Vec<Allocation>)>,
     last: Option<SubmissionIndex>,
+    timestamps: Timestamps,
 }
 
 impl Recorder {
@@ -44,10 +51,15 @@ impl Recorder {
         commands: impl FnOnce(&mut CommandEncoder),
     ) -> Result<()> {
         device.check()?;
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
+        let recorded = &mut *guard;
+        if recorded.timestamps.is_full() {
+            recorded.submit(device)?;
+        }
         let encoder = recorded.encoder.get_or_insert_with(|| {
             device.raw.create_command_encoder(&CommandEncoderDescriptor::default())
         });
+        recorded.timestamps.before_commands(device, encoder);
         commands(encoder);
         recorded.held.extend(held);
         recorded.traffic += traffic;
@@ -57,17 +69,40 @@ impl Recorder {
     /// Submits what is recorded. Gives the last submission, to wait for; `None` if nothing was ever
     /// recorded.
     pub(super) fn flush(&self, device: &Device) -> Result<Option<SubmissionIndex>> {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.lock();
         recorded.submit(device)?;
         Ok(recorded.last.clone())
+    }
+
+    /// Says which stage commands recorded by this thread from now on belong to.
+    pub(super) fn enter(&self, stage: Option<Stage>) {
+        self.lock().timestamps.enter(stage);
+    }
+
+    /// The times of submissions found done since the last call.
+    pub(super) fn take_times(&self, device: &Device) -> StageTimes {
+        device.hear();
+        self.lock().timestamps.take()
+    }
+
+    /// How many sets of timestamps there are.
+    #[cfg(test)]
+    pub(super) fn sets_of_marks(&self) -> usize {
+        self.lock().timestamps.sets()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Recorded {
     fn submit(&mut self, device: &Device) -> Result<()> {
-        if let Some(encoder) = self.encoder.take() {
+        if let Some(mut encoder) = self.encoder.take() {
+            self.timestamps.before_submission(&mut encoder);
             let submission = device.queue.submit([encoder.finish()]);
             self.last = Some(submission.clone());
+            self.timestamps.after_submission(device);
             self.under_way.push_back((submission, std::mem::take(&mut self.held)));
             self.traffic = 0;
         }
