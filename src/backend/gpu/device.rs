@@ -66,6 +66,8 @@ pub(super) struct Device {
 struct Budget {
     limit: u64,
     used: AtomicU64,
+    /// Most that was ever in use.
+    peak: AtomicU64,
 }
 
 /// A buffer that gives its share of the budget back when dropped.
@@ -127,8 +129,11 @@ impl Device {
 
         let max_binding_bytes =
             binding.unwrap_or(u64::MAX).min(limits.max_storage_buffer_binding_size);
-        let budget =
-            Arc::new(Budget { limit: memory.unwrap_or(u64::MAX), used: AtomicU64::new(0) });
+        let budget = Arc::new(Budget {
+            limit: memory.unwrap_or(u64::MAX),
+            used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+        });
         let traffic = Mutex::default();
         Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget, traffic })
     }
@@ -169,6 +174,11 @@ impl Device {
         self.error(problem, BUG)
     }
 
+    /// Most bytes that were allocated at any time.
+    pub(super) fn peak_memory(&self) -> u64 {
+        self.budget.peak.load(Ordering::Relaxed)
+    }
+
     /// A zero-initialised buffer within the memory budget. `bytes` is rounded up to a multiple of 4,
     /// and to at least 4, as bindings and copies need.
     pub(super) fn allocate(
@@ -197,6 +207,7 @@ impl Device {
                 remedy: "raise --device-memory, or image fewer pixels".into(),
             });
         }
+        self.budget.peak.fetch_max(used + size, Ordering::Relaxed);
         let scope = self.raw.push_error_scope(ErrorFilter::OutOfMemory);
         let buffer = self.raw.create_buffer(&BufferDescriptor {
             label: Some(label),
