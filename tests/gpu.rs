@@ -1,6 +1,7 @@
 //! Whole runs with `--backend gpu`, on the first device of the machine: a GPU, or a software one where
 //! there is none (`CUBECLEAN_TEST_DEVICE` names another). On a machine without any, these tests fail:
 //! they are never skipped.
+// All of them need the GPU's minor cycle: a run asks for the residual's peak even with niter=0.
 
 mod common;
 
@@ -97,6 +98,8 @@ fn bits_depend_on_neither_devices_nor_batches() {
         let changes = [("device", device), ("device-memory", memory)];
         let summary = four_channels(dir.path(), threads, &changes);
         assert!(summary.iterdone() > 100, "the test means to clean");
+        let peak = summary.resources.peak_device.expect("memory of a device");
+        println!("{threads} threads, {memory}: at most {peak} bytes on a device");
         (bits(dir.path(), 4), summary.resources.bytes_read)
     };
     let (reference, read_once) = run_with(&device, 2, "1GB");

@@ -233,6 +233,9 @@ pub trait Backend: Gridder + Minor {
     /// planes, grids and samples. Nothing where [`Backend::memory`] is the host's.
     fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize;
 
+    /// Most bytes of [`Memory::Device`] in use at any time so far; `None` where it is the host's.
+    fn peak_memory(&self) -> Option<u64>;
+
     /// Bytes that crossed between host and device so far; `None` where there is nothing to cross.
     fn traffic(&self) -> Option<Traffic>;
 }

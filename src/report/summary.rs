@@ -123,6 +123,8 @@ pub struct Resources {
     pub bytes_written: u64,
     /// Largest resident set size of the process, bytes.
     pub peak_rss: u64,
+    /// Most bytes in use on any device; `None` where the planes live in the host's memory.
+    pub peak_device: Option<u64>,
 }
 
 /// Bytes that crossed between host and devices.
@@ -306,6 +308,9 @@ impl Summary {
             size_text(r.bytes_written),
             size_text(r.peak_rss),
         );
+        if let Some(bytes) = r.peak_device {
+            let _ = write!(text, " and {} of a device's", size_text(bytes));
+        }
         if let Some(bus) = &r.bus {
             let both = |traffic: &Traffic| {
                 let (to_device, to_host) = traffic.totals();
@@ -358,6 +363,7 @@ impl Resources {
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
             "peak_rss_bytes": self.peak_rss,
+            "peak_device_bytes": self.peak_device,
         })
     }
 }

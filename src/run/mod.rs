@@ -155,6 +155,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             bytes_read: job.timers.read().bytes_read,
             bytes_written: machine::bytes_on_disk(&paths),
             peak_rss: machine::peak_rss(),
+            peak_device: devices.iter().filter_map(Backend::peak_memory).max(),
         },
         products: paths,
     };

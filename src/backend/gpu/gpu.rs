@@ -190,9 +190,14 @@ impl Backend for Gpu {
         // Every thread may be reading a plane; visibilities are written at the beginning.
         let reading = rayon::current_num_threads() * READER_BYTES.min(4 * npix);
         let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
-        let places = rows * 64;
+        // Most batches need one or two sorts of the rows.
+        let places = 4.min(channels * layers) * rows * 40;
         let minor = channels * hogbom::bytes_per_channel(plan.image.ny, plan.image.nx);
         reading + writing + places + minor + memory::TABLES_BYTES
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.device.peak_memory())
     }
 
     fn traffic(&self) -> Option<Traffic> {
