@@ -61,7 +61,7 @@ shared_struct! {
 const CAPACITY: usize = 4096;
 
 /// Words of a channel's progress, in the order of the constants in `shaders/hogbom.wgsl`.
-const PROGRESS_WORDS: usize = 5;
+const PROGRESS_WORDS: usize = 4;
 
 /// Updates of a pixel by a component that one dispatch of `subtract` may do: some tenths of a second
 /// on a slow device.
