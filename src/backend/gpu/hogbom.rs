@@ -72,7 +72,7 @@ const DISPATCH_UPDATES: u64 = 1 << 32;
 pub(super) const HARDWARE_TURNS: u32 = 1 << 19;
 
 /// The same on llvmpipe, which ends all loops of an invocation after 65,535 turns: the last turn that
-/// begins below this may take as many as there are components, and as many as 256 go into the tiles.
+/// begins below this may take [`CAPACITY`] more, and twice as many as 256 go into the tiles.
 pub(super) const SOFTWARE_TURNS: u32 = 40_000;
 
 /// Bytes that the minor cycle takes of device memory for one channel, besides planes, at most: tables
