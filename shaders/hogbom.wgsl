@@ -23,21 +23,23 @@
 const STATUS: u32 = 0u;
 const COUNT: u32 = 1u;
 const REMAINING: u32 = 2u;
-const RAISE: u32 = 3u;
-const PEAK: u32 = 4u;
+const PEAK: u32 = 3u;
 
 const RUNNING: u32 = 0u;
 const COMPONENTS_FULL: u32 = 1u;
 const DONE: u32 = 2u;
 
-var<workgroup> running: u32;
+// What the workgroup does next: the key and the number of the best tile, and whether to go on.
+var<workgroup> next: vec3<u32>;
+// The following are written by thread 0 alone.
+var<workgroup> running: bool;
 var<workgroup> status: u32;
 // Components found and not yet forgotten.
 var<workgroup> count: u32;
 // Components that may still be found.
 var<workgroup> remaining: u32;
-// 1 if the bounds lack the last component; its position and flux.
-var<workgroup> raise: u32;
+// Whether the bounds lack the last component; its position and flux.
+var<workgroup> raise: bool;
 var<workgroup> position: u32;
 var<workgroup> flux: f32;
 // Bits of |residual| at the peak, when done.
@@ -49,29 +51,23 @@ fn resume() {
   status = work_load(channel.progress + STATUS);
   count = work_load(channel.progress + COUNT);
   remaining = work_load(channel.progress + REMAINING);
-  raise = work_load(channel.progress + RAISE);
   peak = work_load(channel.progress + PEAK);
-  turns = 0u;
   if status == COMPONENTS_FULL {
     // The host has read them, and subtract.wgsl brought all tiles up to date.
     status = RUNNING;
     count = 0u;
-    raise = 0u;
   }
+  raise = false;
   position = 0u;
   flux = 0.0;
-  if raise == 1u {
-    position = work_load(channel.components + 2u * (count - 1u));
-    flux = bitcast<f32>(work_load(channel.components + 2u * (count - 1u) + 1u));
-  }
-  running = select(0u, 1u, status == RUNNING);
+  turns = 0u;
+  running = status == RUNNING;
 }
 
 fn save() {
   work_store(channel.progress + STATUS, status);
   work_store(channel.progress + COUNT, count);
   work_store(channel.progress + REMAINING, remaining);
-  work_store(channel.progress + RAISE, raise);
   work_store(channel.progress + PEAK, peak);
 }
 
@@ -92,8 +88,8 @@ fn raised(k: u32, bound: u32) -> u32 {
   return min(sum & 0x7fffffffu, INFINITY);
 }
 
-// The tile of the largest bound in element 0: of equals one that is not exact (key 0), then the one
-// whose winner comes first. A thread looks at tiles t, t + 256, ...: nobody else changes their states.
+// Raises the bounds by what the last component may add, and leaves in element 0 the tile of the
+// largest: of equals one that is not exact (key 0), then the one whose winner comes first.
 fn scan(t: u32) {
   let n = channel.tile_count;
   var magnitude = 0u;
@@ -102,7 +98,7 @@ fn scan(t: u32) {
   for (var k = t; k < n; k += 256u) {
     let state = channel.states + k;
     var bound = work_load(state);
-    if raise == 1u {
+    if raise {
       bound = raised(k, bound);
       work_store(state, bound);
     }
@@ -148,7 +144,7 @@ fn take(winner: u32, tile: u32) {
   work_store(channel.components + 2u * count + 1u, bitcast<u32>(component));
   count += 1u;
   remaining -= 1u;
-  raise = 1u;
+  raise = true;
   status = select(RUNNING, COMPONENTS_FULL, count == params.capacity);
 }
 
@@ -158,39 +154,41 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if t == 0u {
     resume();
   }
+  workgroupBarrier();
   loop {
-    if workgroupUniformLoad(&running) == 0u {
+    scan(t);
+    if t == 0u {
+      next = vec3(best_key[0], best_note[0], u32(running));
+    }
+    let best = workgroupUniformLoad(&next);
+    // Only here, so that the last component has gone into the bounds.
+    if best.z == 0u {
       break;
     }
-    scan(t);
-    let tile = workgroupUniformLoad(&best_note[0]);
-    let key = workgroupUniformLoad(&best_key[0]);
-    // Everyone is through with `raise`.
-    var spent = 1u + (channel.tile_count + 255u) / 256u;
-    if key == 0u {
+    let tile = best.y;
+    var spent = 1u + (channel.tile_count + 255u) / 256u + REDUCE_TURNS;
+    if best.x == 0u {
       let state = channel.states + tile;
       let applied = work_load(state + 3u * channel.tile_count);
       refresh(t, tile, applied, count);
-      // The thread that scans this tile.
-      if t == tile % 256u {
+      if t == 0u {
         work_store(state, best_magnitude[0]);
         work_store(state + channel.tile_count, best_key[0]);
         work_store(state + 2u * channel.tile_count, best_note[0]);
         work_store(state + 3u * channel.tile_count, count);
+        raise = false;
       }
-      spent += count - applied;
-      if t == 0u {
-        raise = 0u;
-      }
+      spent += count - applied + REDUCE_TURNS;
     } else if t == 0u {
-      raise = 0u;
-      take(key, tile);
+      raise = false;
+      take(best.x, tile);
     }
     if t == 0u {
       turns += spent;
-      running = select(0u, 1u, status == RUNNING && turns < params.turns);
+      running = status == RUNNING && turns < params.turns;
     }
-    // Others read what one thread wrote: components, states.
+    // All see what one thread wrote: the above, components, the tile's state.
+    workgroupBarrier();
     storageBarrier();
   }
   if t == 0u {

@@ -25,7 +25,7 @@ struct Channel {
   // The first of the mask's tiles in `tiles`, and their number.
   tiles: u32,
   tile_count: u32,
-  // Where in `work` are: five words of progress,
+  // Where in `work` are: four words of progress,
   progress: u32,
   // components: x + (y << 16), flux,
   components: u32,

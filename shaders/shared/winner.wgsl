@@ -10,9 +10,9 @@ var<workgroup> best_magnitude: array<u32, 256>;
 var<workgroup> best_key: array<u32, 256>;
 var<workgroup> best_note: array<u32, 256>;
 
-fn halve(t: u32, step: u32) {
-  if t < step {
-    let other = t + step;
+// Thread t takes the best of elements t, t + step, t + 2 step, t + 3 step.
+fn quarter(t: u32, step: u32) {
+  for (var other = t + step; other < t + 4u * step; other += step) {
     let a = best_magnitude[t];
     let b = best_magnitude[other];
     if b > a || (b == a && best_key[other] < best_key[t]) {
@@ -21,21 +21,31 @@ fn halve(t: u32, step: u32) {
       best_note[t] = best_note[other];
     }
   }
-  workgroupBarrier();
 }
 
-// Leaves the winner in element 0. Unrolled, because these turns need not count (hogbom.wgsl).
+// Loop turns of one call.
+const REDUCE_TURNS: u32 = 12u;
+
+// Leaves the winner in element 0 for thread 0 to read. Whoever calls it again must see to a barrier in
+// between.
 fn reduce(t: u32, magnitude: u32, key: u32, note: u32) {
   best_magnitude[t] = magnitude;
   best_key[t] = key;
   best_note[t] = note;
   workgroupBarrier();
-  halve(t, 128u);
-  halve(t, 64u);
-  halve(t, 32u);
-  halve(t, 16u);
-  halve(t, 8u);
-  halve(t, 4u);
-  halve(t, 2u);
-  halve(t, 1u);
+  if t < 64u {
+    quarter(t, 64u);
+  }
+  workgroupBarrier();
+  if t < 16u {
+    quarter(t, 16u);
+  }
+  workgroupBarrier();
+  if t < 4u {
+    quarter(t, 4u);
+  }
+  workgroupBarrier();
+  if t == 0u {
+    quarter(t, 1u);
+  }
 }

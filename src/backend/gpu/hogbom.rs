@@ -61,7 +61,7 @@ shared_struct! {
 const CAPACITY: usize = 4096;
 
 /// Words of a channel's progress, in the order of the constants in `shaders/hogbom.wgsl`.
-const PROGRESS_WORDS: usize = 5;
+const PROGRESS_WORDS: usize = 4;
 
 /// Updates of a pixel by a component that one dispatch of `subtract` may do: some tenths of a second
 /// on a slow device.
@@ -72,7 +72,7 @@ const DISPATCH_UPDATES: u64 = 1 << 32;
 pub(super) const HARDWARE_TURNS: u32 = 1 << 19;
 
 /// The same on llvmpipe, which ends all loops of an invocation after 65,535 turns: the last turn that
-/// begins below this may take as many as there are components, and as many as 256 go into the tiles.
+/// begins below this may take [`CAPACITY`] more, and twice as many as 256 go into the tiles.
 pub(super) const SOFTWARE_TURNS: u32 = 40_000;
 
 /// Bytes that the minor cycle takes of device memory for one channel, besides planes, at most: tables

@@ -216,7 +216,7 @@ impl Group {
                 _ => Status::Done,
             };
             let count = (words[1] as usize).min(CAPACITY);
-            let progress = Progress { status, count, peak: f32::from_bits(words[4]) };
+            let progress = Progress { status, count, peak: f32::from_bits(words[3]) };
             if !member.done && progress.status != Status::Running {
                 member.done = progress.status == Status::Done;
                 due.push((i, progress));

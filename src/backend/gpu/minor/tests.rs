@@ -75,6 +75,18 @@ fn dispatches_that_leave_off_change_no_bit() {
 }
 
 #[test]
+fn a_thread_may_have_several_tiles() {
+    // 441 tiles for 256 threads.
+    let shape @ (ny, nx) = (650, 660);
+    let mut random = Random(43);
+    let psf = psf(shape, &mut random);
+    let residual = random.plane(shape);
+    let mask = Mask::from_fn(nx, ny, |x, y| y > 20 && (x * x + y) % 7 != 3);
+    let result = compare(&gpu(), &residual, &psf, shape, &mask, (0.3, 0.2, 60));
+    assert_eq!(result.components.len(), 60);
+}
+
+#[test]
 fn more_loop_turns_than_a_software_driver_has_are_made() {
     // Every tile is looked at in every iteration, and the components are many: some 300,000 turns.
     let shape @ (ny, nx) = (200, 260);
