@@ -12,6 +12,9 @@ mod operators;
 mod stage;
 mod traffic;
 
+#[cfg(test)]
+mod minor_tests;
+
 pub use operators::Batch;
 pub use stage::{Clock, Stage, StageTimes};
 pub use traffic::{Cargo, Traffic};

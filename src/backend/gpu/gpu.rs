@@ -13,7 +13,7 @@ use super::{
     buffer::{MOST_STAGED_BYTES, Stack},
     device::{Allocation, Device},
     fft::{FftPlans, Workgroup},
-    memory,
+    hogbom, memory,
     program::{Program, Programs},
     readback::{READER_BYTES, Ring},
     recorder::Recorder,
@@ -39,6 +39,9 @@ pub struct GpuOptions {
     /// Most bytes of memory that the threads of one workgroup share; without it the adapter's limit.
     /// Smaller values only serve to test transforms in several passes.
     pub workgroup_bytes: Option<u32>,
+    /// Loop turns after which a dispatch of the minor cycle leaves off, to be dispatched again; without
+    /// it what suits the device. Smaller values only serve to test that.
+    pub loop_turns: Option<u32>,
 }
 
 /// The GPU backend on one device.
@@ -51,6 +54,7 @@ pub struct Gpu {
     pub(super) recorder: Recorder,
     pub(super) ring: Ring,
     pub(super) workgroup: Workgroup,
+    pub(super) loop_turns: u32,
     pub(super) ffts: FftPlans,
     programs: Programs,
 }
@@ -94,9 +98,15 @@ impl Gpu {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x) as usize,
         };
+        let loop_turns = match device.info.device_type {
+            wgpu::DeviceType::Cpu => hogbom::SOFTWARE_TURNS,
+            _ => hogbom::HARDWARE_TURNS,
+        };
+        let loop_turns = options.loop_turns.unwrap_or(loop_turns).min(loop_turns);
         Ok(Self {
             device,
             memory,
+            loop_turns,
             recorder: Recorder::default(),
             ring: Ring::default(),
             workgroup,
@@ -182,7 +192,7 @@ impl Backend for Gpu {
         let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
         // Most batches need one or two sorts of the rows.
         let places = 4.min(channels * layers) * rows * 40;
-        let minor = channels * memory::MINOR_PIXEL_BYTES * npix;
+        let minor = channels * hogbom::bytes_per_channel(plan.image.ny, plan.image.nx);
         reading + writing + places + minor + memory::TABLES_BYTES
     }
 

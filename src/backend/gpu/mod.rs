@@ -23,9 +23,11 @@ mod gpu;
 mod grid;
 mod gridder;
 mod grids;
+mod hogbom;
 mod kernel;
 mod memory;
 mod minor;
+mod peak;
 mod planes;
 mod program;
 mod readback;
@@ -35,6 +37,7 @@ mod shader;
 mod tiles;
 mod timestamps;
 mod transform;
+mod uv_tiles;
 
 #[cfg(test)]
 mod tests;

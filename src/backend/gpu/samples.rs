@@ -9,7 +9,7 @@ use wgpu::BufferUsages;
 
 use super::{
     buffer::Stack, device::Allocation, gpu::Gpu, kernel::KernelText, shader::shared_struct,
-    tiles::TiledRows,
+    uv_tiles::TiledRows,
 };
 use crate::{
     Error, Result,
