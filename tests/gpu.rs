@@ -1,7 +1,6 @@
 //! Whole runs with `--backend gpu`, on the first device of the machine: a GPU, or a software one where
 //! there is none (`CUBECLEAN_TEST_DEVICE` names another). On a machine without any, these tests fail:
 //! they are never skipped.
-// All of them need the GPU's minor cycle: a run asks for the residual's peak even with niter=0.
 
 mod common;
 

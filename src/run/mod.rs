@@ -46,7 +46,7 @@ use crate::{
 ///
 /// # Errors
 /// Whatever stands in the way, before anything is written where possible;
-/// [`Error::Stopped`] after a signal.
+/// [`Error::Stopped`](crate::Error::Stopped) after a signal.
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let started = Instant::now();
     if !config.overwrite {

@@ -141,7 +141,6 @@ fn finished(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Before the batch, between dirty image and clean, and while channels are written.
-// Passes once the GPU's minor cycle is there.
 #[test]
 fn a_lost_device_ends_the_run_and_harms_nothing() {
     for last in 1..=3 {
