@@ -10,6 +10,8 @@ mod job;
 mod measure;
 mod report;
 mod sky;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use array::{ANTENNAS, COVERAGE, rows};
