@@ -25,8 +25,8 @@ built = {}
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable"):
-        built[message["target"]["kind"][0]] = message["executable"]
-print(*[built[kind] for kind in ("lib", "test") if kind in built], sep="\n")'
+        built[message["target"]["name"]] = message["executable"]
+print(*[built[name] for name in ("cubeclean", "operators", "gpu") if name in built], sep="\n")'
 }
 
 # build: the program, and the tests that need a GPU; sets cubeclean and tests.
@@ -38,8 +38,8 @@ build() {
     fi
     cargo build --release --locked || exit
     cubeclean=${CARGO_TARGET_DIR:-target}/release/cubeclean
-    mapfile -t tests < <(executables --lib --test operators)
-    [ ${#tests[@]} -eq 2 ] || { echo "error: the tests were not built" >&2; exit 1; }
+    mapfile -t tests < <(executables --lib --test operators --test gpu)
+    [ ${#tests[@]} -eq 3 ] || { echo "error: the tests were not built" >&2; exit 1; }
 }
 
 # pack DIR: what a machine without Rust and network needs.
@@ -49,6 +49,7 @@ pack() {
     cp "$cubeclean" "$1/cubeclean"
     cp "${tests[0]}" "$1/unit-tests"
     cp "${tests[1]}" "$1/operator-tests"
+    cp "${tests[2]}" "$1/run-tests"
     strip "$1"/cubeclean "$1"/*-tests
     # Tests look for data where they were built.
     pwd >"$1/root"
@@ -62,7 +63,7 @@ unpack() {
     local dir root
     dir=$(cd "$1" && pwd) || exit
     cubeclean=$dir/cubeclean
-    tests=("$dir/unit-tests" "$dir/operator-tests")
+    tests=("$dir/unit-tests" "$dir/operator-tests" "$dir/run-tests")
     chmod +x "$cubeclean" "${tests[@]}"
     root=$(cat "$dir/root")
     [ -e "$root" ] || { mkdir -p "$(dirname "$root")" && ln -s "$PWD" "$root"; }
@@ -150,6 +151,7 @@ driver
 step devices "$cubeclean" devices
 step unit-tests "${tests[0]}" backend::gpu --nocapture
 step operator-tests "${tests[1]}" --nocapture
+step run-tests "${tests[2]}" --nocapture
 bench full --rows 449280 --backends gpu
 bench full-2d --rows 449280 --wterm none --backends gpu
 bench minor --rows 449280 --iterations 5000 --backends gpu

@@ -48,10 +48,11 @@ impl Stage {
 }
 
 /// What a backend's stage times are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
     /// Stages work until they return: the wall time of their calls.
+    #[default]
     Wall,
     /// Stages record work for a device, which notes when it begins and ends what each recorded:
     /// [`super::PlaneStore::take_stage_times`]. Of the stage `samples`, the wall time of its call.

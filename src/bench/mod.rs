@@ -10,6 +10,8 @@ mod job;
 mod measure;
 mod report;
 mod sky;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use array::{ANTENNAS, COVERAGE, rows};
@@ -72,25 +74,25 @@ pub fn run(job: &Job, options: &Options, say: &dyn Fn(&str)) -> Result<Report> {
     if kinds.contains(&Kind::Cpu) {
         job.check_memory(&CpuBackend, &plan)?;
     }
+    // Opened first: whether there is one should be known before anything takes time.
+    let gpu = kinds.contains(&Kind::Gpu).then(|| {
+        let device = options.device.clone();
+        Gpu::open(&GpuOptions { device, ..GpuOptions::default() })
+    });
+    let gpu = gpu.transpose()?;
     say("synthesising visibilities");
     let synthetic = Synthetic::of_plan(job, plan);
     let mut report = Report::new(&synthetic, options.repeat);
     let mut measured = Vec::new();
-    for kind in kinds {
-        match kind {
-            Kind::Cpu => {
-                let result = measure(&CpuBackend, &synthetic, options.repeat, say)?;
-                report.add_cpu(&synthetic, &result);
-                measured.push(result);
-            }
-            Kind::Gpu => {
-                let device = options.device.clone();
-                let gpu = Gpu::open(&GpuOptions { device, ..GpuOptions::default() })?;
-                let result = measure(&gpu, &synthetic, options.repeat, say)?;
-                report.add_gpu(&synthetic, &gpu, &result);
-                measured.push(result);
-            }
-        }
+    if kinds.contains(&Kind::Cpu) {
+        let result = measure(&CpuBackend, &synthetic, options.repeat, say)?;
+        report.add_cpu(&synthetic, &result);
+        measured.push(result);
+    }
+    if let Some(gpu) = &gpu {
+        let result = measure(gpu, &synthetic, options.repeat, say)?;
+        report.add_gpu(&synthetic, gpu, &result);
+        measured.push(result);
     }
     if let [one, other] = &measured[..] {
         report.differences = Some(Differences::between(one, other));

@@ -33,9 +33,7 @@ pub fn run(args: &BenchArgs, watcher: &Watcher) -> Result<()> {
         BackendArg::Cpu => Kind::Cpu,
         BackendArg::Gpu => Kind::Gpu,
     };
-    let mut backends: Vec<Kind> = args.backends.iter().map(backend).collect();
-    // Naming one twice is no reason to measure it twice.
-    backends.dedup();
+    let backends = args.backends.iter().map(backend).collect();
     let options = Options { backends, device: args.device.clone(), repeat: args.repeat };
     if let Some(file) = args.json.as_deref().filter(|file| *file != Path::new("-")) {
         // Finds out now, and not after the measurement, that it cannot be written.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    backend::{Cargo, Traffic},
+    backend::{Cargo, Clock, Traffic},
     beam::Beam,
 };
 
@@ -117,6 +117,8 @@ pub struct Resources {
     /// Stages by name, s, in the order of the flow. Summed over threads that work at the same time, so
     /// they may add up to more than the wall time.
     pub stages: Vec<(String, f64)>,
+    /// What the times of the backend's stages are.
+    pub clock: Clock,
     /// Bytes read from the MeasurementSet.
     pub bytes_read: u64,
     /// Bytes written to products.
@@ -360,6 +362,7 @@ impl Resources {
             })),
             "wall_s": self.seconds,
             "stages_s": stages,
+            "stages_clock": self.clock,
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
             "peak_rss_bytes": self.peak_rss,

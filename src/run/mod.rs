@@ -152,6 +152,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             bus: bus(devices, &job),
             seconds: started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),
+            clock: devices.first().map(B::clock).unwrap_or_default(),
             bytes_read: job.timers.read().bytes_read,
             bytes_written: machine::bytes_on_disk(&paths),
             peak_rss: machine::peak_rss(),
