@@ -95,7 +95,7 @@ mod tests {
     /// Whether the table has pixel (x, y), as the shaders read it.
     fn has(words: &[u32], list: TileList, (nx, ny): (usize, usize), x: usize, y: usize) -> bool {
         let entries = words[list.first as usize..][..2 * list.count as usize].chunks(2);
-        let corner = (x / TILE | (y / TILE) << 16) as u32;
+        let corner = ((x / TILE) | ((y / TILE) << 16)) as u32;
         entries.filter(|entry| entry[0] == corner).any(|entry| match entry[1] {
             FULL => x < nx && y < ny,
             at => words[at as usize + y % TILE] >> (x % TILE) & 1 == 1,
