@@ -165,8 +165,10 @@ impl<'a> Costs<'a> {
             per_channel += Batch::bytes(backend, operator, 1, layers, 0);
             per_worker += backend.grid_bytes(operator);
         } else {
-            // Layers are sorted on their way to the device.
+            // Layers are sorted on their way to the device. The planes of the batch before are still
+            // being written.
             per_worker += layer;
+            per_channel += 3 * plane;
         }
         Self {
             workers: rayon::current_num_threads(),

@@ -29,7 +29,7 @@ use timers::Timers;
 pub(crate) use batches::readable;
 
 use crate::{
-    backend::{Backend, Traffic, cpu::CpuBackend},
+    backend::{Backend, Memory, Traffic, cpu::CpuBackend},
     beam::{Beam, common_beam},
     clean::{CleanParams, Scope},
     config::{Config, CycleControl, RestoringBeam},
@@ -125,16 +125,33 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     job.density = cube_density(&job)?;
     let known = beams_in_advance(&job, devices)?;
     let products = Products::create(config, &plan.spec)?;
-    let finished = share(devices, batches.channels.len(), |device, batch| {
-        let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
-        let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
-        let channels = job.write_batch(&cleaned, &restoring, &products)?;
-        let restored = match restoring {
-            RestoringBeams::Same(beam) => Some(beam),
-            RestoringBeams::PerChannel => None,
-        };
-        Ok((channels, restored))
-    })?;
+    // Planes in the host's memory are written from where they are. A device gives its planes up, so
+    // that it can go on with the next batch while the host restores and writes.
+    let in_place = devices[0].memory() == Memory::Host;
+    let finished = share(
+        devices,
+        batches.channels.len(),
+        |device, batch| {
+            let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
+            let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
+            let left = match in_place {
+                true => Left::Written(job.write_batch(cleaned, &restoring, &products)?),
+                false => Left::Planes(job.leave(cleaned, &products)?),
+            };
+            Ok((left, restoring))
+        },
+        |(left, restoring)| {
+            let channels = match left {
+                Left::Written(channels) => channels,
+                Left::Planes(planes) => job.write_finished(planes, &restoring, &products)?,
+            };
+            let restored = match restoring {
+                RestoringBeams::Same(beam) => Some(beam),
+                RestoringBeams::PerChannel => None,
+            };
+            Ok((channels, restored))
+        },
+    )?;
     let restored = finished.iter().find_map(|(_, beam)| *beam);
     let channels: Vec<ChannelSummary> = finished.into_iter().flat_map(|batch| batch.0).collect();
     progress.event(Event::Stage { name: "completing the products".into() });
@@ -162,6 +179,12 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     };
     progress.event(Event::Finished { seconds: summary.resources.seconds });
     Ok(summary)
+}
+
+/// What a batch leaves when its device goes on.
+enum Left {
+    Written(Vec<ChannelSummary>),
+    Planes(Vec<batch::Finished>),
 }
 
 /// What crossed between host and devices, if there are any.
@@ -196,9 +219,8 @@ fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<V
     }
     job.progress.event(Event::Stage { name: "PSFs for the common beam".into() });
     let batches = &job.batches.channels;
-    let beams = share(devices, batches.len(), |device, batch| {
-        job.fit_beams(device, batches[batch].clone())
-    })?;
+    let fit = |device: &B, batch: usize| job.fit_beams(device, batches[batch].clone());
+    let beams = share(devices, batches.len(), fit, Ok)?;
     Ok(Some(beams.concat()))
 }
 

@@ -140,10 +140,11 @@ fn finished(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Before the batch, between dirty image and clean, and while channels are written.
+/// Before the batch, and between dirty image and clean. (While channels are written their planes have
+/// left the device.)
 #[test]
 fn a_lost_device_ends_the_run_and_harms_nothing() {
-    for last in 1..=3 {
+    for last in 1..=2 {
         let dir = tempfile::tempdir().unwrap();
         image(&config(dir.path(), &[("backend", "cpu")]), &Silent).unwrap();
         let before = finished(dir.path());
