@@ -8,7 +8,9 @@ use std::path::Path;
 
 use common::{
     golden,
-    pipeline::{Processor, bits, check_ngc5921, check_user_mask, run},
+    pipeline::{
+        Processor, bits, check_auto_masks, check_dirty_cubes, check_ngc5921, check_user_mask, run,
+    },
 };
 use cubeclean::{
     backend::{Cargo, gpu::adapters},
@@ -32,6 +34,16 @@ fn ngc5921_agrees_with_casa() {
     let summary = on_gpu(check_ngc5921);
     assert!(summary.resources.backend.starts_with("gpu, "), "{}", summary.resources.backend);
     assert_eq!(summary.resources.backend_reason, "--backend gpu");
+}
+
+#[test]
+fn dirty_cubes_agree_with_casa() {
+    on_gpu(check_dirty_cubes);
+}
+
+#[test]
+fn automatically_masked_cleans_agree_with_casa_round_by_round() {
+    on_gpu(check_auto_masks);
 }
 
 /// The planes stay on the device between the dirty image and the restored one: what crosses are the
