@@ -33,7 +33,7 @@ JOBS = {
     "cleaned": dict(niter=20000, threshold="5mJy", mask="circle[[128pix,128pix],50pix]"),
 }
 # What each program is told besides, so that both do the same.
-OURS = ["--cyclecontrol", "cube", "--quiet"]
+OURS = ["--cyclecontrol", "cube", "--backend", "cpu", "--quiet"]
 THEIRS = dict(restart=False, parallel=False)
 
 TCLEAN = """

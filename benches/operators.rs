@@ -1,61 +1,16 @@
-//! Times the stages of the CPU operators for each channel of a 1024² cube of 87,000 rows, beside
-//! ducc0's gridder on the same samples where a Python with ducc0 is named:
+//! Times both directions of the CPU operators at several accuracies on the synthetic job of
+//! `cubeclean bench`, beside ducc0's gridder on the same rows where a Python with ducc0 is named:
 //!
-//! `DUCC_PYTHON=python3 cargo bench --bench operators -- [pixels] [channels]`
+//! `DUCC_PYTHON=python3 cargo bench --bench operators -- [pixels] [channels] [rows]`
 
-use std::{process::Command, sync::Arc, time::Instant};
+use std::{process::Command, time::Duration};
 
 use cubeclean::{
-    SPEED_OF_LIGHT,
-    backend::{Batch, cpu::CpuBackend},
-    geometry::{Direction, DirectionFrame, ImageGrid},
-    gridding::{OperatorOptions, OperatorPlan, Pointing, WTermMode},
-    ms::{Layer, Rows, Slot, VisBlock},
+    backend::{Batch, StageTimes, cpu::CpuBackend},
+    bench::{FIELD_RAD, FREQ_HZ, Job, Synthetic},
+    gridding::WTermMode,
+    ms::Rows,
 };
-use num_complex::Complex32;
-
-const FREQ_HZ: f64 = 230e9;
-const INTEGRATIONS: usize = 96;
-const ANTENNAS: usize = 43;
-/// Longest baseline, cycles per pixel: about 4.5 pixels across the beam.
-const LONGEST: f64 = 0.22;
-
-/// Earth-rotation tracks of a centrally condensed random array at declination −30°.
-fn rows(cell: f64) -> Rows {
-    let mut state = 1u64;
-    let mut uniform = move || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
-    let longest_m = LONGEST / cell * SPEED_OF_LIGHT / FREQ_HZ;
-    let antennas: Vec<(f64, f64)> = (0..ANTENNAS)
-        .map(|_| {
-            let (radius, angle) = (0.5 * longest_m * uniform(), std::f64::consts::TAU * uniform());
-            (radius * angle.cos(), radius * angle.sin())
-        })
-        .collect();
-    let (sin_lat, cos_lat) = (-23.0f64).to_radians().sin_cos();
-    let (sin_dec, cos_dec) = (-30.0f64).to_radians().sin_cos();
-    let mut rows = Rows::default();
-    for t in 0..INTEGRATIONS {
-        let (sin_h, cos_h) = (0.6 * (t as f64 / INTEGRATIONS as f64 - 0.5)).sin_cos();
-        rows.slots.push(Slot { time: 30.0 * t as f64, spw: 0, field: 0 });
-        for (i, a) in antennas.iter().enumerate() {
-            for b in &antennas[..i] {
-                let (east, north) = (a.0 - b.0, a.1 - b.1);
-                let (x, y, z) = (-sin_lat * north, east, cos_lat * north);
-                rows.uvw_m.push([
-                    sin_h * x + cos_h * y,
-                    -sin_dec * cos_h * x + sin_dec * sin_h * y + cos_dec * z,
-                    cos_dec * cos_h * x - cos_dec * sin_h * y + sin_dec * z,
-                ]);
-                rows.slot.push(t as u32);
-            }
-        }
-    }
-    rows
-}
 
 /// Seconds a channel of ducc0 (best of three): [2-D, with w].
 fn ducc(python: &str, rows: &Rows, pixels: usize, cell: f64, epsilon: f64) -> Option<[f64; 2]> {
@@ -88,91 +43,71 @@ for w in (False, True):
     Some([seconds.next()?, seconds.next()?])
 }
 
+/// Times of imaging and of prediction, of the fastest of three runs each.
+fn best(made: &Synthetic) -> [StageTimes; 2] {
+    let all: Vec<usize> = (0..made.job.channels).collect();
+    let mut batch = Batch::new(&CpuBackend, &made.plan, &made.block, 2).expect("a batch");
+    let mut model = vec![0f32; made.plan.image.npix()];
+    model[made.plan.image.npix() / 3] = 1.0;
+    all.iter().for_each(|&c| batch.set_model(c, &model).expect("a model"));
+    let runs: Vec<[StageTimes; 2]> = (0..3)
+        .map(|_| {
+            batch.reset_times();
+            batch.make_psf().expect("PSF");
+            let adjoint = batch.times();
+            batch.reset_times();
+            batch.predict(&all).expect("prediction");
+            [adjoint, batch.times()]
+        })
+        .collect();
+    [0, 1].map(|i| {
+        let times = runs.iter().map(|run| run[i]);
+        times.min_by_key(StageTimes::total).expect("three runs")
+    })
+}
+
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse::<usize>().ok());
-    let pixels = numbers.next().unwrap_or(1024);
-    let channels = numbers.next().unwrap_or(8);
-    let cell = 0.1 / 206_264.806 * 1024.0 / pixels as f64;
-    let rows = Arc::new(rows(cell));
-    let n = rows.uvw_m.len();
+    let mut next = |default| numbers.next().unwrap_or(default);
+    let size = Job { pixels: next(1024), channels: next(8), rows: next(87_000), ..Job::default() };
     println!(
-        "{pixels}² pixels, {n} rows, {channels} channels, {} threads; ms a channel",
+        "{0}x{0} pixels, {1} rows, {2} channels, {3} threads; ms a channel",
+        size.pixels,
+        size.rows,
+        size.channels,
         rayon::current_num_threads()
     );
-
-    let phase_center = Direction { ra: 0.0, dec: -0.5, frame: DirectionFrame::Icrs };
-    let image = ImageGrid { nx: pixels, ny: pixels, cell_x: cell, cell_y: cell, phase_center };
-    let freq = |channel: usize| FREQ_HZ * (1.0 - 1e-6 * channel as f64);
-    let layers = (0..channels).map(|channel| Layer {
-        channel,
-        freq_hz: vec![freq(channel); INTEGRATIONS],
-        vis: vec![Complex32::new(1.0, 0.1); n],
-        weight: vec![1.0; n],
-    });
-    let block =
-        VisBlock { rows: Arc::clone(&rows), channels: 0..channels, layers: layers.collect() };
-    let range = (freq(channels), freq(0));
-    let all: Vec<usize> = (0..channels).collect();
     let python = std::env::var("DUCC_PYTHON").ok();
-
     for accuracy in [1e-4, 1e-5, 1e-6] {
-        let peer = python.as_ref().and_then(|p| ducc(p, &rows, pixels, cell, accuracy));
+        let mut peer = None;
         for (mode, wterm) in [WTermMode::None, WTermMode::Exact].into_iter().enumerate() {
-            let options = OperatorOptions { accuracy, wterm };
-            let start = Instant::now();
-            let plan = OperatorPlan::new(
-                &image,
-                &rows,
-                range,
-                &[Pointing { direction: phase_center }],
-                options,
-            )
-            .expect("a plan");
-            let planned = start.elapsed();
-            let mut batch = Batch::new(&CpuBackend, &plan, &block, 2).expect("a batch");
-            let sorted = start.elapsed() - planned;
+            let job = Job { accuracy, wterm, ..size.clone() };
+            let made = Synthetic::new(&job).expect("a job");
+            if let Some(python) = python.as_ref().filter(|_| mode == 0) {
+                let cell = FIELD_RAD / job.pixels as f64;
+                peer = ducc(python, made.plan.rows(), job.pixels, cell, accuracy);
+            }
+            let plan = &made.plan;
             println!(
-                "\naccuracy {accuracy:e}, {:?}: {} passes, W {}, padded {}x{}, {} columns, {:?}; plan {planned:.1?}, sort {:.1?}",
-                wterm,
+                "\naccuracy {accuracy:e}, {wterm:?}: {} passes, W {}, padded {}x{}, {} columns, {:?}",
                 plan.passes.len(),
                 plan.kernel.support(),
                 plan.grid.nu,
                 plan.grid.nv,
                 plan.grid.columns,
                 plan.precision,
-                sorted / channels as u32
             );
-            let mut model = vec![0f32; image.npix()];
-            model[image.npix() / 3] = 1.0;
-            let mut best = [f64::INFINITY; 2];
-            for _ in 0..3 {
-                batch.times = Default::default();
-                batch.make_psf().expect("PSF");
-                let dirty = batch.times;
-                batch.times = Default::default();
-                all.iter().for_each(|&c| batch.set_model(c, &model).expect("a model"));
-                batch.predict(&all).expect("prediction");
-                for (i, times) in [dirty, batch.times].iter().enumerate() {
-                    let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3 / channels as f64;
-                    let total: f64 = times.stages().iter().map(|s| ms(s.1)).sum();
-                    if total < best[i] {
-                        best[i] = total;
-                        let direction = ["adjoint", "forward"][i];
-                        let parts: Vec<String> = times
-                            .stages()
-                            .iter()
-                            .map(|(n, d)| format!("{n} {:.2}", ms(*d)))
-                            .collect();
-                        println!("  {direction} {total:7.2}  ({})", parts.join(", "));
-                    }
-                }
+            let ms = |time: Duration| time.as_secs_f64() * 1e3 / job.channels as f64;
+            let best = best(&made);
+            for (direction, times) in ["adjoint", "forward"].into_iter().zip(&best) {
+                let stages = times.stages().into_iter().filter(|(_, time)| !time.is_zero());
+                let parts: Vec<_> = stages.map(|(n, t)| format!("{n} {:.2}", ms(t))).collect();
+                println!("  {direction} {:7.2}  ({})", ms(times.total()), parts.join(", "));
             }
             if let Some(seconds) = peer {
-                println!(
-                    "  ducc0 {:9.2}  ratio ducc0/ours {:.2}",
-                    1e3 * seconds[mode],
-                    1e3 * seconds[mode] / best[0]
-                );
+                let theirs = 1e3 * seconds[mode];
+                let ratio = theirs / ms(best[0].total());
+                println!("  ducc0 {theirs:9.2}  ratio ducc0/ours {ratio:.2}");
             }
         }
     }

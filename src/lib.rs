@@ -39,6 +39,8 @@ pub mod config;
 pub mod report;
 pub mod run;
 
+pub mod bench;
+
 pub mod cli;
 
 #[cfg(test)]

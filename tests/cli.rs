@@ -163,3 +163,98 @@ fn a_measurement_set_is_listed() {
     assert_eq!(nothing.status.code(), Some(1));
     assert!(stderr(&nothing).contains("nosuch.ms"));
 }
+
+/// A bench of a tiny job tells every stage, as JSON alone on standard output, as a file, as a table.
+#[test]
+fn a_bench_tells_every_stage() {
+    const TINY: &str =
+        "bench --pixels 64 --channels 2 --rows 1000 --iterations 20 --repeat 2 --backends cpu";
+    const STAGES: [&str; 7] = ["samples", "grid", "fft", "correct", "normalise", "degrid", "minor"];
+    let run = cubeclean(&format!("{TINY} --threads 1 --json -"));
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&run)).unwrap();
+    assert_eq!(json["job"]["rows"], 1000);
+    assert_eq!(json["job"]["wterm"], "exact");
+    let backends = json["backends"].as_array().unwrap();
+    assert_eq!(backends.len(), 1);
+    let cpu = &backends[0];
+    assert_eq!((&cpu["kind"], &cpu["clock"]), (&"cpu".into(), &"wall".into()));
+    assert_eq!((&cpu["threads"], &cpu["iterations"]), (&1.into(), &40.into()));
+    for stage in STAGES {
+        let stage = &cpu["stages"][stage];
+        assert!(stage["seconds"].as_f64().unwrap() > 0.0, "{stage}");
+        assert!(stage["per_second"].as_f64().unwrap() > 0.0, "{stage}");
+    }
+    assert_eq!(cpu["stages"].as_object().unwrap().len(), STAGES.len());
+    for step in ["psf", "dirty", "minor", "cycle"] {
+        assert!(cpu["steps_s"][step].as_f64().unwrap() > 0.0, "{step}");
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bench.json");
+    let run = cubeclean(&format!("{TINY} --wterm none --quiet --json {}", file.display()));
+    assert_eq!(stderr(&run), "");
+    for word in STAGES.into_iter().chain(["Mvis/s", "GB/s", "iter/s", "w-term none"]) {
+        assert!(stdout(&run).contains(word), "{word}:\n{}", stdout(&run));
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(json["passes"], 1);
+}
+
+#[test]
+fn a_bench_that_cannot_be_says_why() {
+    for (line, words) in [
+        ("bench --mask-fraction 2", "mask-fraction=2"),
+        ("bench --accuracy 1", "gridding-accuracy=1"),
+        ("bench --repeat 0", "repeat=0"),
+        ("bench --backends gpu --device nosuchdevice --pixels 32 --rows 10", "nosuchdevice"),
+        ("bench --pixels 60000 --rows 10 --channels 1000 --backends cpu", "host memory"),
+        ("bench --json /nowhere/at/all", "/nowhere/at/all"),
+    ] {
+        let run = cubeclean(line);
+        assert!(matches!(run.status.code(), Some(1 | 2)), "{line}");
+        assert!(stderr(&run).contains(words), "{line}: {}", stderr(&run));
+    }
+}
+
+#[test]
+fn devices_are_listed() {
+    let listed = cubeclean("devices");
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+    assert!(stdout(&listed).contains("--backend auto takes"), "{}", stdout(&listed));
+    assert!(!stderr(&listed).contains("error"), "{}", stderr(&listed));
+    let json = cubeclean("devices --json");
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");
+    let devices = json["devices"].as_array().expect("a list");
+    // tests/run.sh installs a software driver where there is no other.
+    assert!(!devices.is_empty(), "this test needs a GPU or a software one (lavapipe)");
+    for device in devices {
+        assert!(stdout(&listed).contains(device["name"].as_str().expect("a name")));
+        assert!(device["fits"]["largest_square_image"].as_u64() > Some(1000), "{device}");
+        assert!(device["fits"]["channels_of_square_images"]["1024"].as_u64() > Some(0));
+    }
+}
+
+/// `--backend auto` says which processor it took, and why; quietly if so asked.
+#[test]
+fn auto_says_what_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, more: &str| {
+        cubeclean(&format!(
+            "image --vis {} --imagename {} --specmode cube --cell 0.4arcsec --imsize 64 --spw 0:0 \
+             --outframe TOPO --gridding-accuracy 1e-6 {more}",
+            common::ms("small").display(),
+            dir.path().join(name).display(),
+        ))
+    };
+    // Whatever GPU there is, it has no double precision.
+    let told = run("a", "");
+    assert_eq!(told.status.code(), Some(0), "{}", stderr(&told));
+    assert!(stderr(&told).contains("backend: cpu, "), "{}", stderr(&told));
+    assert!(stderr(&told).contains("(auto: "), "{}", stderr(&told));
+    assert!(stdout(&told).contains(" s on cpu, "), "{}", stdout(&told));
+    assert_eq!(stderr(&run("b", "--quiet")), "");
+    let json = run("c", "--progress json");
+    assert!(stdout(&json).contains("{\"event\":\"backend\",\"name\":\"cpu, "), "{}", stdout(&json));
+}

@@ -9,8 +9,12 @@ use std::{
     process::{Command, Output},
 };
 
+const CPU: &str = "--backend cpu";
+
 /// `cubeclean image` on a set with the least that is needed, and further arguments.
 fn image(ms: &Path, imagename: &Path, more: &str) -> Output {
+    // Where no backend is named, what goes wrong must not depend on the machine's GPUs.
+    let backend = if more.contains("--backend") || more.contains("--device") { "" } else { CPU };
     let least =
         "--specmode cube --imsize 64 --cell 0.1arcsec --outframe TOPO --interpolation nearest";
     Command::new(env!("CARGO_BIN_EXE_cubeclean"))
@@ -20,6 +24,7 @@ fn image(ms: &Path, imagename: &Path, more: &str) -> Output {
         .arg("--imagename")
         .arg(imagename)
         .args(least.split(' '))
+        .args(backend.split_whitespace())
         .args(more.split(' ').filter(|word| !word.is_empty()))
         .output()
         .expect("the program starts")
@@ -179,6 +184,29 @@ fn a_job_that_does_not_fit_is_refused_with_the_numbers() {
     assert!(products(dir.path()).is_empty(), "{:?}", products(dir.path()));
 }
 
+/// GPUs that are not there, cannot do the job, or are too small: before anything is written.
+#[test]
+fn gpus_that_will_not_do_are_refused_with_a_way_out() {
+    use cubeclean::backend::gpu::{adapter, adapters};
+    let found = adapters();
+    assert!(!found.is_empty(), "this test needs a GPU or a software one (lavapipe)");
+    let dir = tempfile::tempdir().unwrap();
+    let (ms, name) = (common::ms("small"), dir.path().join("im"));
+    let unknown = image(&ms, &name, "--backend gpu --device radeon9999");
+    fails(&unknown, 1, &["radeon9999", "there are: 0: "]);
+    let small = image(&ms, &name, "--device 0 --device-memory 1MB");
+    fails(&small, 1, &["device memory for one channel", "1.0 MB available", "--device-memory"]);
+    let accurate = image(&ms, &name, "--device 0 --gridding-accuracy 1e-6");
+    fails(&accurate, 2, &["gridding-accuracy=", "--backend cpu"]);
+    let idle = image(&ms, &name, "--backend cpu --device 0");
+    fails(&idle, 2, &["device=0", "--backend gpu"]);
+    // Software is not taken unasked; adapter.rs tests the same with lists of adapters.
+    if adapter::automatic(&found).is_err() {
+        fails(&image(&ms, &name, "--backend gpu"), 1, &[&found[0].name, "--device"]);
+    }
+    assert!(products(dir.path()).is_empty(), "{:?}", products(dir.path()));
+}
+
 /// A sample that is not a number is dropped with its weight, and nothing else changes.
 #[test]
 fn nan_visibilities_are_dropped() {
@@ -213,7 +241,7 @@ fn nan_visibilities_are_dropped() {
 fn a_signal_stops_the_run() {
     use std::io::{BufRead, BufReader};
     let dir = tempfile::tempdir().unwrap();
-    let arguments = "--specmode cube --imsize 512 --cell 0.1arcsec --outframe TOPO --niter 100000 --progress json";
+    let arguments = "--specmode cube --imsize 512 --cell 0.1arcsec --outframe TOPO --niter 100000 --backend cpu --progress json";
     let mut run = Command::new(env!("CARGO_BIN_EXE_cubeclean"))
         .arg("image")
         .arg("--vis")

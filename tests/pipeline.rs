@@ -1,292 +1,43 @@
 //! The whole pipeline: against CASA's products of the same runs (`assets/goldens`), and against itself
 //! with other numbers of threads and channels at a time.
-//!
-//! Tolerances are what CASA itself allows: its 2-D gridding errs by up to 1.4e-3 of the peak against an
-//! exact DFT near the image's border and 2e-4 in the centre, and its uniform weights depend on
-//! which cell a sample on the border of two falls into.
 
 mod common;
 
-use std::{f64::consts::TAU, path::Path, sync::Arc};
+use std::{f64::consts::TAU, sync::Arc};
 
-use common::{Golden, golden, ms};
+use common::{
+    golden, ms,
+    pipeline::{
+        CPU, bits, check_auto_masks, check_dirty_cubes, check_ngc5921, check_user_mask, max_abs,
+        plane, run,
+    },
+};
 use cubeclean::{
     SPEED_OF_LIGHT,
-    config::{Config, Parameters},
-    cube::CubeReader,
     ms::{MeasurementSet, Selection},
-    report::{Silent, Summary},
     units,
 };
-use ndarray::{Array2, s};
 use rayon::prelude::*;
-
-/// Runs a golden's arguments into `dir`; `changes` replace or add to them.
-fn run(golden: &Golden, set: &str, dir: &Path, changes: &[(&str, &str)]) -> Summary {
-    let mut parameters = Parameters::default();
-    let arguments = golden.args.as_object().expect("arguments by name");
-    for (name, value) in arguments {
-        // What tclean calls by another name, or what only drives tclean itself.
-        if matches!(name.as_str(), "vis" | "imagename" | "fullsummary" | "parallel" | "restart") {
-            continue;
-        }
-        let text = match value {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Array(list) => {
-                let words = list.iter().map(|v| v.to_string().replace('"', ""));
-                words.collect::<Vec<_>>().join(",")
-            }
-            other => other.to_string(),
-        };
-        parameters.set(name, text).unwrap_or_else(|e| panic!("{e}"));
-    }
-    let mut set_to = |name: &str, value: &str| {
-        parameters.set(name, value).unwrap_or_else(|e| panic!("{e}"));
-    };
-    set_to("vis", ms(set).to_str().expect("a path in UTF-8"));
-    set_to("imagename", dir.join("im").to_str().expect("a path in UTF-8"));
-    for (name, value) in changes {
-        set_to(name, value);
-    }
-    let config = Config::new(&parameters).unwrap_or_else(|e| panic!("{e}"));
-    cubeclean::run::image(&config, &Silent).unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// A plane of a product that a run wrote, `[y, x]`.
-fn plane(dir: &Path, product: &str, channel: usize) -> Array2<f32> {
-    let cube =
-        CubeReader::open(dir.join(format!("im.{product}"))).unwrap_or_else(|e| panic!("{e}"));
-    let [nx, ny, ..] = cube.shape();
-    let plane = cube.read_plane(0, channel).unwrap_or_else(|e| panic!("{e}"));
-    Array2::from_shape_vec((ny, nx), plane.values).expect("its shape")
-}
-
-fn max_abs(plane: &Array2<f32>) -> f64 {
-    plane.iter().fold(0.0, |max, v| max.max(f64::from(v.abs())))
-}
-
-/// Largest |a − b|, and its rms within the border of 1/16.
-fn difference(a: &Array2<f32>, b: &Array2<f32>) -> (f64, f64) {
-    let (ny, nx) = a.dim();
-    let difference = a - b;
-    let centre = difference.slice(s![ny / 16..ny - ny / 16, nx / 16..nx - nx / 16]);
-    let squares: f64 = centre.iter().map(|&d| f64::from(d).powi(2)).sum();
-    (max_abs(&difference), (squares / centre.len() as f64).sqrt())
-}
-
-struct Tolerance {
-    sumwt: f64,
-    max: f64,
-    centre_rms: f64,
-}
-
-const NATURAL: Tolerance = Tolerance { sumwt: 1e-6, max: 1e-3, centre_rms: 1.5e-4 };
-const BRIGGS: Tolerance = Tolerance { sumwt: 2e-4, ..NATURAL };
-const UNIFORM: Tolerance = Tolerance { sumwt: 2e-3, max: 2e-3, centre_rms: 7e-4 };
-
-/// Sums of weights, beams, PSFs and dirty images of a run with niter=0.
-fn check_dirty(name: &str, set: &str, tolerance: &Tolerance) {
-    let casa = golden(name);
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let summary = run(&casa, set, dir.path(), &[]);
-    let mut worst = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0.0f64);
-    for (channel, ours) in summary.channels.iter().enumerate() {
-        let theirs = casa.sumwt[channel];
-        if theirs == 0.0 {
-            assert_eq!(ours.sumwt, 0.0, "{name}: channel {channel} is blank in CASA");
-            continue;
-        }
-        let error = (ours.sumwt / theirs - 1.0).abs();
-        worst.0 = worst.0.max(error);
-        let beam = ours.beam.expect("a beam");
-        let [major, minor, pa] = casa.beams[channel];
-        let arcsec = |rad: f64| rad.to_degrees() * 3600.0;
-        worst.1 = worst.1.max((arcsec(beam.major) / major - 1.0).abs());
-        worst.1 = worst.1.max((arcsec(beam.minor) / minor - 1.0).abs());
-        // Position angles are the same after half a turn.
-        let turn = (beam.pa.to_degrees() - pa + 90.0).rem_euclid(180.0) - 90.0;
-        worst.2 = worst.2.max(turn.abs());
-    }
-    for product in ["psf", "residual"] {
-        for &channel in casa.channels(product) {
-            let theirs = casa.plane(product, channel);
-            let peak = max_abs(&theirs);
-            if peak == 0.0 {
-                continue;
-            }
-            let (max, rms) = difference(&plane(dir.path(), product, channel), &theirs);
-            worst.3 = worst.3.max(max / peak);
-            worst.4 = worst.4.max(rms / peak);
-        }
-    }
-    println!(
-        "{name}: sumwt {:.1e}, beam {:.1e} and {:.2} deg, planes max {:.1e}, centre rms {:.1e}",
-        worst.0, worst.1, worst.2, worst.3, worst.4
-    );
-    assert!(worst.0 <= tolerance.sumwt, "{name}: sums of weights differ by {:e}", worst.0);
-    assert!(worst.1 <= 5e-3, "{name}: beams differ by {:e}", worst.1);
-    assert!(worst.2 <= 0.5, "{name}: position angles differ by {} deg", worst.2);
-    assert!(worst.3 <= tolerance.max, "{name}: planes differ by {:e} of the peak", worst.3);
-    assert!(worst.4 <= tolerance.centre_rms, "{name}: planes differ by {:e} rms", worst.4);
-}
 
 #[test]
 fn dirty_cubes_agree_with_casa() {
-    check_dirty("dirty_nat", "small", &NATURAL);
-    check_dirty("dirty_briggs_topo", "small", &BRIGGS);
-    check_dirty("dirty_bwt_topo", "small", &BRIGGS);
-    check_dirty("dirty_uniform_topo", "small", &UNIFORM);
+    check_dirty_cubes(CPU);
 }
 
-#[test]
-fn dirty_cubes_in_lsrk_agree_with_casa() {
-    check_dirty("dirty_nat_lsrk", "small", &NATURAL);
-    check_dirty("dirty_nat_lsrk_near", "small", &NATURAL);
-}
-
-#[test]
-fn dirty_cubes_with_weight_spectrum_agree_with_casa() {
-    check_dirty("ws_dirty_nat", "small_ws", &NATURAL);
-    check_dirty("ws_dirty_briggs", "small_ws", &BRIGGS);
-}
-
-/// The demonstration's galaxy, with one control over the cube as tclean has it.
 #[test]
 fn ngc5921_agrees_with_casa() {
-    let casa = golden("ngc5921");
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let summary = run(
-        &casa,
-        "ngc5921_contsub",
-        dir.path(),
-        &[("datacolumn", "data"), ("cyclecontrol", "cube")],
-    );
-    assert_eq!(summary.channels.len(), 46);
-    let (mut worst_rms, mut worst_peak) = (0.0f64, 0.0f64);
-    let mut peaks = (0.0f64, 0.0f64);
-    for &channel in casa.channels("image") {
-        let theirs = casa.plane("image", channel);
-        let ours = plane(dir.path(), "image", channel);
-        // CASA's image was kept where its primary beam is at least 0.2, and is 0 elsewhere.
-        let inside: Vec<(f64, f64)> = theirs
-            .iter()
-            .zip(&ours)
-            .filter(|(t, _)| **t != 0.0)
-            .map(|(&t, &o)| (f64::from(t), f64::from(o)))
-            .collect();
-        let n = inside.len() as f64;
-        let rms = (inside.iter().map(|(t, o)| (t - o).powi(2)).sum::<f64>() / n).sqrt();
-        let noise = summary.channels[channel].rms;
-        worst_rms = worst_rms.max(rms / noise);
-        let peak = inside.iter().fold((0.0f64, 0.0f64), |p, &(t, o)| (p.0.max(t), p.1.max(o)));
-        peaks = (peaks.0.max(peak.0), peaks.1.max(peak.1));
-        worst_peak = worst_peak.max((peak.1 - peak.0).abs() / noise);
-    }
-    let peak_error = (peaks.1 / peaks.0 - 1.0).abs();
-    println!(
-        "ngc5921: peak {:.2} mJy, CASA {:.2} mJy ({:.2} %); difference rms at most {worst_rms:.3} of the \
-         noise, channel peaks within {worst_peak:.2} of it; {} components, CASA {}",
-        peaks.1 * 1e3,
-        peaks.0 * 1e3,
-        peak_error * 100.0,
-        summary.iterdone(),
-        casa.ret["iterdone"]
-    );
-    assert!(peak_error <= 0.02, "peaks differ by {peak_error}");
-    assert!(worst_rms <= 0.5, "the difference is {worst_rms} of the noise");
+    check_ngc5921(CPU);
 }
 
-/// One control over the cube, a fixed mask: what CASA shares between channels (niter, the cycle
-/// threshold) makes every channel's count depend on all others, so counts are compared in sum and in
-/// channel-independent terms: the model's flux, the peak left, and the restored image.
 #[test]
 fn a_cube_cleaned_in_a_user_mask_agrees_with_casa() {
-    let casa = golden("hog_fixed_usermask");
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let summary = run(&casa, "small", dir.path(), &[("cyclecontrol", "cube")]);
-    let theirs = casa.ret["iterdone"].as_u64().expect("a count") as f64;
-    let ours = summary.iterdone() as f64;
-    let (mut flux, mut image_max, mut image_rms) = (0.0f64, 0.0f64, 0.0f64);
-    for channel in &summary.channels {
-        let index = channel.channel;
-        let last = channel.minor.last().expect("a record");
-        let record = &casa.ret["summaryminor"]["0"][index.to_string()]["0"];
-        let casa_flux = record["modelFlux"].as_array().and_then(|v| v.last()?.as_f64());
-        let casa_flux = casa_flux.expect("a flux");
-        flux = flux.max((last.model_flux / casa_flux - 1.0).abs());
-    }
-    for &channel in casa.channels("image") {
-        let noise = summary.channels[channel].rms;
-        let (max, rms) =
-            difference(&plane(dir.path(), "image", channel), &casa.plane("image", channel));
-        image_max = image_max.max(max / noise);
-        image_rms = image_rms.max(rms / noise);
-    }
-    println!(
-        "hog_fixed_usermask: {ours} components, CASA {theirs}; model fluxes within {flux:.1e}; images \
-         differ by {image_rms:.3} of the noise rms, {image_max:.2} at most"
-    );
-    assert!((ours / theirs - 1.0).abs() <= 0.01, "{ours} components, CASA {theirs}");
-    assert!(flux <= 0.01, "model fluxes differ by {flux}");
-    assert!(image_rms <= 0.1, "images differ by {image_rms} of the noise");
-    assert!(image_max <= 1.0, "images differ by up to {image_max} of the noise");
+    let summary = check_user_mask(CPU);
+    assert_eq!(summary.resources.bus, None, "planes live in the host's memory");
 }
 
-/// Single channels with auto-multithresh, control per channel: the mask, the components and the peak of
-/// every round. Masks follow residuals, which differ from CASA's by its gridding error, so their outlines move
-/// by a few pixels in thousands.
 #[test]
 fn automatically_masked_cleans_agree_with_casa_round_by_round() {
-    for name in ["one_10", "one_16", "one_24", "fn_10", "fn_16", "mpc_16"] {
-        let casa = golden(name);
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let summary = run(&casa, "small", dir.path(), &[]);
-        let [channel] = summary.channels.as_slice() else { panic!("{name} has one channel") };
-        let record = &casa.ret["summaryminor"]["0"]["0"]["0"];
-        let theirs = |key: &str| -> Vec<f64> {
-            let values = record[key].as_array().expect("a list");
-            values.iter().map(|v| v.as_f64().expect("a number")).collect()
-        };
-        let rounds = channel.minor.iter();
-        let ours: Vec<_> = rounds.map(|m| (m.masksum as f64, m.iter_done as f64)).collect();
-        println!("{name}: (mask, components) {ours:?}");
-        println!("{name}: CASA {:?}, {:?}", theirs("masksum"), theirs("iterDone"));
-        assert_eq!(ours.len(), theirs("masksum").len(), "{name}: rounds");
-        // Components are counted from the beginning: what a round leaves the next one finds.
-        let (mut sum, mut casa_sum) = (0.0, 0.0);
-        for ((mask, iterations), (casa_mask, casa_iterations)) in
-            ours.iter().zip(theirs("masksum").iter().zip(theirs("iterDone")))
-        {
-            assert!((mask - casa_mask).abs() <= 0.005 * casa_mask, "{name}: {mask} {casa_mask}");
-            (sum, casa_sum) = (sum + iterations, casa_sum + casa_iterations);
-            assert!((sum - casa_sum).abs() <= 0.03 * casa_sum, "{name}: {sum} {casa_sum}");
-        }
-        assert_eq!(Some(u64::from(channel.stopcode)), casa.ret["stopcode"].as_u64(), "{name}");
-        // The mask that the last minor cycle used; outlines of the faintest regions differ most.
-        let (ours, theirs) = (plane(dir.path(), "mask", 0), casa.mask(0));
-        let both = ours.iter().zip(&theirs).filter(|(o, t)| **o > 0.0 && **t).count();
-        let overlap = both as f64 / theirs.iter().filter(|t| **t).count() as f64;
-        println!("{name}: overlap of the masks {overlap:.4}");
-        let least = if name == "fn_10" { 0.95 } else { 0.99 };
-        assert!(overlap >= least, "{name}: masks overlap by {overlap}");
-        let (max, rms) = difference(&plane(dir.path(), "image", 0), &casa.plane("image", 0));
-        println!(
-            "{name}: image max {:.2}, rms {:.3} of the noise",
-            max / channel.rms,
-            rms / channel.rms
-        );
-        assert!(rms <= 0.1 * channel.rms, "{name}: images differ by {rms:e}");
-    }
-}
-
-/// Every pixel of every product, in bits.
-fn bits(dir: &Path, channels: usize) -> Vec<(String, Vec<u32>)> {
-    let products = ["psf", "residual", "model", "mask", "image", "image.pbcor", "pb", "sumwt"];
-    let pixels = |product: &str| {
-        let planes = (0..channels).flat_map(|c| plane(dir, product, c).into_iter());
-        planes.map(f32::to_bits).collect()
-    };
-    products.iter().map(|p| (p.to_string(), pixels(p))).collect()
+    check_auto_masks(CPU);
 }
 
 /// Same bits for 1, 2 and 4 threads, and for one channel at a time as for all at once: here with
@@ -295,6 +46,7 @@ fn bits(dir: &Path, channels: usize) -> Vec<(String, Vec<u32>)> {
 fn bits_depend_on_neither_threads_nor_batches() {
     let casa = golden("hog_fixed_usermask");
     let changes = [
+        ("backend", "cpu"),
         ("nchan", "6"),
         ("start", "9"),
         ("outframe", "LSRK"),
@@ -342,7 +94,7 @@ fn errors_against_exact_sums(
     let casa = golden("dirty_nat");
     let dir = tempfile::tempdir().expect("a temporary directory");
     let one = [("nchan", "1"), ("start", "11"), ("products", "psf,residual"), ("pbcor", "false")];
-    run(&casa, "small", dir.path(), &[&one, changes].concat());
+    run(&casa, "small", dir.path(), &[&one, CPU, changes].concat());
 
     let set = Arc::new(MeasurementSet::open(ms("small")).expect("the set"));
     let field = set.phase_center(0).expect("a phase centre");

@@ -9,9 +9,14 @@
 pub mod cpu;
 pub mod gpu;
 mod operators;
+mod stage;
 mod traffic;
 
-pub use operators::{Batch, StageTimes};
+#[cfg(test)]
+mod minor_tests;
+
+pub use operators::Batch;
+pub use stage::{Clock, Stage, StageTimes};
 pub use traffic::{Cargo, Traffic};
 
 use num_complex::Complex32;
@@ -31,6 +36,25 @@ pub trait PlaneStore: Send + Sync {
     fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
     /// Sets planes `indices` (distinct) to zero.
     fn clear(&self, planes: &mut Self::Planes, indices: &[usize]) -> Result<()>;
+
+    /// Waits until everything asked for so far is done. Nothing that returns a value needs it.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the times of stages are here.
+    fn clock(&self) -> Clock {
+        Clock::Wall
+    }
+
+    /// Says which stage the work that this thread asks for from now on belongs to; `None`: to none.
+    fn enter(&self, _stage: Option<Stage>) {}
+
+    /// The times of work done since the last call, where the clock is [`Clock::Device`]; those of
+    /// work still under way come with a later call. Does not wait.
+    fn take_stage_times(&self) -> StageTimes {
+        StageTimes::default()
+    }
 }
 
 /// Between uv grids and images: `fft`, `correct`, `normalise`.
@@ -208,6 +232,9 @@ pub trait Backend: Gridder + Minor {
     /// Bytes that a batch of `channels`, with `layers` samples a row each, takes on a device beside
     /// planes, grids and samples. Nothing where [`Backend::memory`] is the host's.
     fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize;
+
+    /// Most bytes of [`Memory::Device`] in use at any time so far; `None` where it is the host's.
+    fn peak_memory(&self) -> Option<u64>;
 
     /// Bytes that crossed between host and device so far; `None` where there is nothing to cross.
     fn traffic(&self) -> Option<Traffic>;

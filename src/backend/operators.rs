@@ -3,58 +3,50 @@
 //! With A the measurement equation and W the imaging weights: `psf = A*W1/Σw`,
 //! `residual = A*W(d − A·model)/Σw`. Normalisation stands outside the adjoint.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
-use super::{Gridder, HogbomControl, HogbomResult, Minor, Peak, Source};
+use super::{
+    Clock, Gridder, HogbomControl, HogbomResult, Minor, Peak, PlaneStore, Source, Stage, StageTimes,
+};
 use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 
-/// Wall time spent in each stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StageTimes {
-    /// Samples to uv grids.
-    pub grid: Duration,
-    /// Transforms, both directions.
-    pub fft: Duration,
-    /// Kernel correction and w screens, both directions.
-    pub correct: Duration,
-    /// Division by the sum of weights.
-    pub normalise: Duration,
-    /// uv grids to predicted visibilities.
-    pub degrid: Duration,
-    /// Minor cycles.
-    pub minor: Duration,
+/// Times the stages of a batch.
+struct Timer<'a, B> {
+    backend: &'a B,
+    times: Mutex<StageTimes>,
+    /// Whether to wait for each stage.
+    in_turn: bool,
 }
 
-impl StageTimes {
-    /// Stages' names with their times, in the order of the flow.
-    pub fn stages(&self) -> [(&'static str, Duration); 6] {
-        [
-            ("grid", self.grid),
-            ("fft", self.fft),
-            ("correct", self.correct),
-            ("normalise", self.normalise),
-            ("degrid", self.degrid),
-            ("minor", self.minor),
-        ]
+impl<B: PlaneStore> Timer<'_, B> {
+    /// Runs a stage and adds its time, or that of earlier ones which has come in meanwhile.
+    fn time<T>(&self, stage: Stage, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        // Bringing visibilities to the backend is the host's work first: its time is the call's.
+        let on_device = stage != Stage::Samples && self.backend.clock() == Clock::Device;
+        self.backend.enter(on_device.then_some(stage));
+        let mut result = run();
+        self.backend.enter(None);
+        if self.in_turn && result.is_ok() {
+            result = self.backend.finish().and(result);
+        }
+        let mut times = self.lock();
+        if on_device {
+            times.add(&self.backend.take_stage_times());
+        } else {
+            times.add_to(stage, start.elapsed());
+        }
+        result
     }
 
-    /// Adds another's times.
-    pub fn add(&mut self, other: &StageTimes) {
-        self.grid += other.grid;
-        self.fft += other.fft;
-        self.correct += other.correct;
-        self.normalise += other.normalise;
-        self.degrid += other.degrid;
-        self.minor += other.minor;
+    /// All times so far.
+    fn lock(&self) -> MutexGuard<'_, StageTimes> {
+        // Sums stay sums when another thread panicked while adding.
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Runs a stage and adds its time.
-fn timed<T>(time: &mut Duration, stage: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = stage();
-    *time += start.elapsed();
-    result
 }
 
 /// A batch of image channels in a backend's memory, from its visibilities to its residual.
@@ -75,8 +67,7 @@ pub struct Batch<'a, B: Gridder> {
     pub residual: B::Planes,
     /// Model images, Jy/pixel.
     model: B::Planes,
-    /// Time spent so far.
-    pub times: StageTimes,
+    timer: Timer<'a, B>,
 }
 
 impl<'a, B: Gridder> Batch<'a, B> {
@@ -91,7 +82,8 @@ impl<'a, B: Gridder> Batch<'a, B> {
         let n = block.channels.len();
         let grid_count = grid_count.clamp(1, n.max(1));
         let planes = || backend.zeros(n, plan.image.ny, plan.image.nx);
-        let samples = backend.samples(plan, block)?;
+        let timer = Timer { backend, times: Mutex::default(), in_turn: false };
+        let samples = timer.time(Stage::Samples, || backend.samples(plan, block))?;
         Ok(Self {
             backend,
             plan,
@@ -103,7 +95,7 @@ impl<'a, B: Gridder> Batch<'a, B> {
             psf: planes()?,
             residual: planes()?,
             model: planes()?,
-            times: StageTimes::default(),
+            timer,
         })
     }
 
@@ -118,6 +110,26 @@ impl<'a, B: Gridder> Batch<'a, B> {
         let planes = 3 * 4 * plan.image.npix();
         channels * (planes + layers * backend.sample_bytes(plan))
             + grid_count.min(channels) * backend.grid_bytes(plan)
+    }
+
+    /// Time spent in the stages so far; from a device with a clock of its own, of the work that is
+    /// known to be done, other batches' on the same device included if they run at the same time.
+    pub fn times(&self) -> StageTimes {
+        let mut times = self.timer.lock();
+        times.add(&self.timer.backend.take_stage_times());
+        *times
+    }
+
+    /// Starts the times anew.
+    pub fn reset_times(&mut self) {
+        self.timer.backend.take_stage_times();
+        *self.timer.lock() = StageTimes::default();
+    }
+
+    /// Waits for each stage before the next, so that wall times are true on a backend whose clock is
+    /// [`Clock::Recording`]; it makes the whole slower.
+    pub fn run_in_turn(&mut self, in_turn: bool) {
+        self.timer.in_turn = in_turn;
     }
 
     /// Number of channels.
@@ -156,14 +168,9 @@ impl<'a, B: Gridder> Batch<'a, B> {
                 (self.backend, self.plan),
                 (&self.samples, Source::Weights, channels),
                 (&mut self.grids, &mut self.psf),
-                &mut self.times,
+                &self.timer,
             )?;
-            normalise(
-                (self.backend, &self.sumwt),
-                channels,
-                &mut self.psf,
-                &mut self.times.normalise,
-            )?;
+            normalise((self.backend, &self.sumwt), channels, &mut self.psf, &self.timer)?;
         }
         Ok(())
     }
@@ -178,31 +185,27 @@ impl<'a, B: Gridder> Batch<'a, B> {
                 (self.backend, self.plan),
                 (&self.samples, Source::Residual, channels),
                 (&mut self.grids, &mut self.residual),
-                &mut self.times,
+                &self.timer,
             )?;
-            normalise(
-                (self.backend, &self.sumwt),
-                channels,
-                &mut self.residual,
-                &mut self.times.normalise,
-            )?;
+            normalise((self.backend, &self.sumwt), channels, &mut self.residual, &self.timer)?;
         }
         Ok(())
     }
 
     /// Predicts the visibilities of `channels` from their models: `A·model`.
     pub fn predict(&mut self, channels: &[usize]) -> Result<()> {
-        let Self { backend, plan, samples, grids, model, times, .. } = self;
+        let Self { backend, plan, samples, grids, model, timer, .. } = self;
         backend.clear_predicted(samples, channels)?;
         let with_model: Vec<usize> =
             channels.iter().copied().filter(|&c| self.has_model[c]).collect();
         for channels in with_model.chunks(self.grid_count) {
             for pass in 0..plan.passes.len() {
-                timed(&mut times.correct, || {
+                timer.time(Stage::Correct, || {
                     backend.correct_forward(plan, pass, model, channels, grids)
                 })?;
-                timed(&mut times.fft, || backend.fft_forward(plan, grids, channels.len()))?;
-                timed(&mut times.degrid, || backend.degrid(plan, pass, grids, channels, samples))?;
+                timer.time(Stage::Fft, || backend.fft_forward(plan, grids, channels.len()))?;
+                timer
+                    .time(Stage::Degrid, || backend.degrid(plan, pass, grids, channels, samples))?;
             }
         }
         Ok(())
@@ -234,13 +237,14 @@ impl<B: Gridder> Batch<'_, B> {
 impl<B: Gridder + Minor> Batch<'_, B> {
     /// The peak of each channel's residual within its mask; `None` for an empty mask.
     pub fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
-        self.backend.peak(&self.residual, channels)
+        self.timer.time(Stage::Minor, || self.backend.peak(&self.residual, channels))
     }
 
     /// Runs the minor cycle of the channels in `controls`; their models gain the components.
     pub fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
-        let Self { backend, residual, psf, model, times, .. } = self;
-        let results = timed(&mut times.minor, || backend.hogbom(residual, psf, model, controls))?;
+        let Self { backend, residual, psf, model, timer, .. } = self;
+        let results =
+            timer.time(Stage::Minor, || backend.hogbom(residual, psf, model, controls))?;
         for (control, result) in controls.iter().zip(&results) {
             self.has_model[control.channel] |= !result.components.is_empty();
         }
@@ -253,12 +257,14 @@ fn adjoint<B: Gridder>(
     (backend, plan): (&B, &OperatorPlan),
     (samples, source, channels): (&B::Samples, Source, &[usize]),
     (grids, planes): (&mut B::Grids, &mut B::Planes),
-    times: &mut StageTimes,
+    timer: &Timer<'_, B>,
 ) -> Result<()> {
     for pass in 0..plan.passes.len() {
-        timed(&mut times.grid, || backend.grid(plan, pass, samples, source, channels, grids))?;
-        timed(&mut times.fft, || backend.fft_adjoint(plan, grids, channels.len()))?;
-        timed(&mut times.correct, || backend.correct_adjoint(plan, pass, grids, channels, planes))?;
+        timer.time(Stage::Grid, || backend.grid(plan, pass, samples, source, channels, grids))?;
+        timer.time(Stage::Fft, || backend.fft_adjoint(plan, grids, channels.len()))?;
+        timer.time(Stage::Correct, || {
+            backend.correct_adjoint(plan, pass, grids, channels, planes)
+        })?;
     }
     Ok(())
 }
@@ -268,9 +274,9 @@ fn normalise<B: Gridder>(
     (backend, sumwt): (&B, &[f64]),
     channels: &[usize],
     planes: &mut B::Planes,
-    time: &mut Duration,
+    timer: &Timer<'_, B>,
 ) -> Result<()> {
     let factor = |&c: &usize| if sumwt[c] > 0.0 { (1.0 / sumwt[c]) as f32 } else { 0.0 };
     let factors: Vec<f32> = channels.iter().map(factor).collect();
-    timed(time, || backend.normalise(planes, channels, &factors))
+    timer.time(Stage::Normalise, || backend.normalise(planes, channels, &factors))
 }

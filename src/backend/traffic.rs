@@ -35,13 +35,14 @@ impl Cargo {
     /// say, so that nothing can cross uncounted; what no word here fits is a parameter.
     pub(super) fn of_label(label: &str) -> Self {
         const WORDS: [(&str, Cargo); 10] = [
+            // First, as masks have tiles too.
+            ("mask", Cargo::Masks),
+            ("peak", Cargo::Components),
+            ("component", Cargo::Components),
             ("visibilit", Cargo::Visibilities),
             ("samples", Cargo::Visibilities),
             ("rows", Cargo::Visibilities),
             ("tiles", Cargo::Visibilities),
-            ("mask", Cargo::Masks),
-            ("peak", Cargo::Components),
-            ("component", Cargo::Components),
             ("plane", Cargo::Planes),
             ("image", Cargo::Planes),
             ("grid", Cargo::Planes),
@@ -115,6 +116,8 @@ mod tests {
             ("uv grids", Cargo::Planes),
             ("planes", Cargo::Planes),
             ("masks", Cargo::Masks),
+            ("mask tiles", Cargo::Masks),
+            ("tiles", Cargo::Visibilities),
             ("peaks", Cargo::Components),
             ("params", Cargo::Parameters),
         ] {

@@ -39,6 +39,70 @@ pub enum Task {
     },
     /// Image a data set that comes with the source code, and draw a picture of it.
     Demo(DemoArgs),
+    /// Time the stages of the backends on a synthetic job.
+    Bench(BenchArgs),
+}
+
+/// Arguments of `cubeclean bench`. The full job is that of an ALMA cube: 8000 pixels, 449280 rows.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Pixels along each edge of the image.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub pixels: usize,
+    /// Image channels, all of them in one batch.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub channels: usize,
+    /// Rows: visibilities of each channel.
+    #[arg(long, value_name = "N", default_value_t = 78_000)]
+    pub rows: usize,
+    /// Part of the image that is in the clean mask.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
+    pub mask_fraction: f64,
+    /// Hogbom iterations of each channel.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub iterations: usize,
+    /// Gridding accuracy, as --gridding-accuracy of `cubeclean image`.
+    #[arg(long, value_name = "FRACTION", default_value_t = 1e-5)]
+    pub accuracy: f64,
+    /// Treatment of the w-term: exact or none.
+    #[arg(long, value_enum, default_value_t = WTermArg::Exact, value_name = "MODE")]
+    pub wterm: WTermArg,
+    /// Channels that are gridded and transformed at a time, at most.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub grids: usize,
+    /// Backends. Default: cpu, and gpu where there is one or --device names one.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    pub backends: Vec<BackendArg>,
+    /// GPU: part of its name, or its number. Software adapters are used only when named.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Runs of which medians are taken, after one to warm up.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: usize,
+    /// CPU threads. Default: one per core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Write the figures as JSON to a file; to standard output, in place of the table, with -.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Treatment of the w-term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WTermArg {
+    /// Part of the operator.
+    Exact,
+    /// Left out.
+    None,
+}
+
+/// A backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// The cores of the CPU.
+    Cpu,
+    /// A GPU.
+    Gpu,
 }
 
 /// Arguments of `cubeclean demo`.

@@ -43,7 +43,8 @@ impl Device {
         let memory = match (a.memory_bytes, a.shares_host_memory) {
             (Some(bytes), false) => size_text(bytes),
             (Some(bytes), true) => format!("{} (the host's)", size_text(bytes)),
-            (None, _) => "of unknown size".to_owned(),
+            (None, true) => "of the host".to_owned(),
+            (None, false) => "of unknown size".to_owned(),
         };
         let use_of_it = match (&a.unfit, a.software) {
             (Some(why), _) => format!("cannot be used: {why}"),

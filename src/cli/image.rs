@@ -42,22 +42,27 @@ pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
     if let Some(path) = &config.summary {
         check_summary(path, config.overwrite)?;
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(config.threads.unwrap_or(0))
-        .thread_name(|i| format!("cubeclean-{i}"))
-        .build()
-        .map_err(|e| Error::Resources {
-            resource: "threads".into(),
-            needed: config.threads.map_or("one per core".into(), |n| n.to_string()),
-            available: e.to_string(),
-            remedy: "give fewer with --threads".into(),
-        })?;
+    let pool = thread_pool(config.threads)?;
     let summary = pool.install(|| crate::run::image(config, watcher))?;
     if let Some(path) = &config.summary {
         let text = format!("{:#}\n", summary.to_json());
         fs::write(path, text).map_err(|e| Error::io("write", path, e))?;
     }
     Ok(summary)
+}
+
+/// Threads to work in: so many, or one per core.
+pub(super) fn thread_pool(threads: Option<usize>) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.unwrap_or(0))
+        .thread_name(|i| format!("cubeclean-{i}"))
+        .build()
+        .map_err(|e| Error::Resources {
+            resource: "threads".into(),
+            needed: threads.map_or("one per core".into(), |n| n.to_string()),
+            available: e.to_string(),
+            remedy: "give fewer with --threads".into(),
+        })
 }
 
 /// Finds out before hours of work, and not after, that the summary cannot be written.

@@ -1,6 +1,7 @@
 //! The command line. Nothing else knows clap.
 
 mod args;
+mod bench;
 mod demo;
 mod devices;
 mod image;
@@ -17,8 +18,9 @@ use crate::{
 };
 
 /// Runs the command of this process's arguments. Exit status: 0; 1 failure; 2 usage; 3 stopped by a
-/// signal.
+/// signal. To be called before any thread is started.
 pub fn main() -> ExitCode {
+    silence_device_select();
     let arguments = args::attach_values(std::env::args_os());
     // On --help, --version and usage errors clap prints and leaves with 0 or 2.
     let cli = args::Cli::parse_from(arguments);
@@ -33,6 +35,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Keeps a layer of Mesa's from writing "error: XDG_RUNTIME_DIR is invalid" to standard error whenever
+/// GPUs are looked for on a machine without a desktop. It would ask the desktop which GPU to list first,
+/// which concerns nobody here.
+fn silence_device_select() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: nothing has started a thread yet that could read the environment meanwhile.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
     match cli.command {
         args::Task::Image(args) => image::run(*args, watcher),
@@ -43,6 +55,7 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
         }
         args::Task::Devices { json } => devices::run(json),
         args::Task::Demo(args) => demo::run(&args, watcher),
+        args::Task::Bench(args) => bench::run(&args, watcher),
     }
 }
 

@@ -11,6 +11,6 @@ mod wterm;
 pub use bins::{Bins, Cell};
 pub use kernel::{Kernel, SUPPORTS};
 pub use plan::{OperatorOptions, OperatorPlan, Pointing, Precision, WTermMode};
-pub use samples::SortedLayer;
+pub use samples::{SortedLayer, batch_channel, of_channel};
 pub use uv_grid::{UvGrid, good_size};
 pub use wterm::{Pass, Term, WTerm, n_minus_1};

@@ -99,11 +99,15 @@ pub struct OperatorPlan {
 }
 
 /// Bins of the channels of one planned cube: groups of channels over which rows drift by no more
-/// than tiles leave room for. They depend on the planned cube only, not on what is imaged of it.
+/// than tiles leave room for. They depend on the planned cube only, not on what is imaged of it; and
+/// hardly on the cube: groups are counted from 1 Hz in steps of a power of two, so that a channel which
+/// is imaged as part of a smaller cube is binned, and rounded, as in the larger one.
 #[derive(Debug)]
 struct Groups {
     /// ln of the ratio of neighbouring groups' frequencies.
     log_step: f64,
+    /// Number, counted from 1 Hz, of the group that holds the lowest frequency.
+    first: f64,
     /// Largest |u| or |v| of any sample, in cells.
     max_cell: f64,
     bins: Vec<OnceLock<Arc<Bins>>>,
@@ -225,8 +229,8 @@ impl OperatorPlan {
         }
         let groups = &self.groups;
         let centre = if most > 0.0 { (least * most).sqrt() } else { low };
-        let group = groups.of(centre, low);
-        let group_freq = groups.freq_hz(group, low);
+        let group = groups.of(centre);
+        let group_freq = groups.freq_hz(group);
         let spread = (most / group_freq - 1.0).max(1.0 - least / group_freq);
         if most == 0.0 || spread * groups.max_cell <= self.grid.drift(&self.kernel) {
             let bins = groups.bins[group].get_or_init(|| {
@@ -249,24 +253,22 @@ impl Groups {
     fn new((low, high): (f64, f64), max_cell: f64, drift: f64) -> Self {
         // Nine tenths, so that the Doppler shifts within one channel do not cost it its bins.
         let relative = 0.9 * drift / max_cell.max(1.0);
-        let log_range = (high / low).ln();
-        let count = (log_range / (2.0 * relative.ln_1p())).ceil().max(1.0);
+        let log_step = (2.0 * relative.ln_1p()).log2().floor().exp2();
+        let first = (low.ln() / log_step).floor();
+        let count = (high.ln() / log_step).floor() - first + 1.0;
         let bins = (0..count as usize).map(|_| OnceLock::new()).collect();
-        Self { log_step: log_range / count, max_cell, bins }
+        Self { log_step, first, max_cell, bins }
     }
 
     /// The group of a frequency.
-    fn of(&self, freq_hz: f64, low_hz: f64) -> usize {
-        if self.log_step == 0.0 {
-            return 0;
-        }
-        let group = ((freq_hz / low_hz).ln() / self.log_step).floor().max(0.0) as usize;
-        group.min(self.bins.len() - 1)
+    fn of(&self, freq_hz: f64) -> usize {
+        let group = (freq_hz.ln() / self.log_step).floor() - self.first;
+        (group.max(0.0) as usize).min(self.bins.len() - 1)
     }
 
     /// Middle frequency of a group.
-    fn freq_hz(&self, group: usize, low_hz: f64) -> f64 {
-        low_hz * ((group as f64 + 0.5) * self.log_step).exp()
+    fn freq_hz(&self, group: usize) -> f64 {
+        ((self.first + group as f64 + 0.5) * self.log_step).exp()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Bins, OperatorPlan};
 use crate::{
     SPEED_OF_LIGHT,
     error::{Error, Result},
-    ms::Layer,
+    ms::{Layer, VisBlock},
 };
 
 /// One layer's samples sorted as its bins, conjugated onto u ≥ 0.
@@ -22,6 +22,37 @@ pub struct SortedLayer {
     pub vis: Vec<Complex32>,
     /// Imaging weights; 0 for samples that are missing, flagged, or off the grid.
     pub weight: Vec<f32>,
+}
+
+/// Position in its batch of the channel that a block's layer belongs to.
+///
+/// # Errors
+/// A layer of a channel that the block does not cover.
+pub fn batch_channel(block: &VisBlock, layer: &Layer) -> Result<usize> {
+    let index = layer.channel.checked_sub(block.channels.start);
+    index.filter(|&i| i < block.channels.len()).ok_or_else(|| {
+        Error::parameter(
+            "layer",
+            format!("channel {}", layer.channel),
+            format!("is not one of the block's {:?}", block.channels),
+            "give blocks only layers of their own channels",
+        )
+    })
+}
+
+/// What belongs to a channel of a batch.
+///
+/// # Errors
+/// A position beyond the batch.
+pub fn of_channel<T>(channels: &[T], channel: usize) -> Result<&T> {
+    channels.get(channel).ok_or_else(|| {
+        Error::parameter(
+            "channel",
+            channel.to_string(),
+            format!("is not one of the batch's {}", channels.len()),
+            "give positions in the batch",
+        )
+    })
 }
 
 impl SortedLayer {

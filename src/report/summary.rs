@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    backend::{Cargo, Traffic},
+    backend::{Cargo, Clock, Traffic},
     beam::Beam,
 };
 
@@ -117,12 +117,16 @@ pub struct Resources {
     /// Stages by name, s, in the order of the flow. Summed over threads that work at the same time, so
     /// they may add up to more than the wall time.
     pub stages: Vec<(String, f64)>,
+    /// What the times of the backend's stages are.
+    pub clock: Clock,
     /// Bytes read from the MeasurementSet.
     pub bytes_read: u64,
     /// Bytes written to products.
     pub bytes_written: u64,
     /// Largest resident set size of the process, bytes.
     pub peak_rss: u64,
+    /// Most bytes in use on any device; `None` where the planes live in the host's memory.
+    pub peak_device: Option<u64>,
 }
 
 /// Bytes that crossed between host and devices.
@@ -306,6 +310,9 @@ impl Summary {
             size_text(r.bytes_written),
             size_text(r.peak_rss),
         );
+        if let Some(bytes) = r.peak_device {
+            let _ = write!(text, " and {} of a device's", size_text(bytes));
+        }
         if let Some(bus) = &r.bus {
             let both = |traffic: &Traffic| {
                 let (to_device, to_host) = traffic.totals();
@@ -355,9 +362,11 @@ impl Resources {
             })),
             "wall_s": self.seconds,
             "stages_s": stages,
+            "stages_clock": self.clock,
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
             "peak_rss_bytes": self.peak_rss,
+            "peak_device_bytes": self.peak_device,
         })
     }
 }

@@ -40,10 +40,20 @@ pub(super) struct Job<'a> {
 /// A cleaned batch that is still in the backend's memory.
 pub(super) struct Cleaned<'a, B: Backend> {
     batch: Batch<'a, B>,
-    channels: Range<usize>,
     /// Where each channel's primary beam is above pblimit.
     inside: Vec<Mask>,
     pub results: Vec<ChannelClean>,
+}
+
+/// A channel that has left the backend's memory.
+pub(super) struct Finished {
+    /// The PSF, if it is a product.
+    psf: Option<Vec<f32>>,
+    residual: Vec<f32>,
+    model: Vec<f32>,
+    sumwt: f64,
+    inside: Mask,
+    result: ChannelClean,
 }
 
 impl Job<'_> {
@@ -113,7 +123,7 @@ impl Job<'_> {
     ) -> Result<Vec<Option<Beam>>> {
         self.check_stop()?;
         let (batch, psfs) = self.open(backend, channels)?;
-        self.timers.add_stages(&batch.times);
+        self.timers.add_stages(&batch.times());
         Ok(psfs.into_iter().map(|psf| psf.beam.ok()).collect())
     }
 
@@ -141,47 +151,76 @@ impl Job<'_> {
         if let (Some(before), Some(after)) = (before, backend.traffic()) {
             self.timers.add_clean_traffic(&after.since(&before));
         }
-        Ok(Cleaned { batch, channels, inside, results })
+        Ok(Cleaned { batch, inside, results })
     }
 
-    /// Restores the channels of a batch and writes all their products.
+    /// Restores the channels of a batch and writes all their products, each as it leaves the backend.
     pub fn write_batch<B: Backend>(
         &self,
-        cleaned: &Cleaned<'_, B>,
+        cleaned: Cleaned<'_, B>,
         restoring: &RestoringBeams,
         products: &Products,
     ) -> Result<Vec<ChannelSummary>> {
+        let Cleaned { batch, inside, results } = cleaned;
+        let channels = results.into_par_iter().zip(inside).enumerate();
+        self.write(restoring, products, channels.map(|(i, of)| finished(&batch, i, of, products)))
+            .inspect(|_| self.timers.add_stages(&batch.times()))
+    }
+
+    /// Brings the planes of a batch to the host and gives the backend's memory back.
+    pub fn leave<B: Backend>(
+        &self,
+        cleaned: Cleaned<'_, B>,
+        products: &Products,
+    ) -> Result<Vec<Finished>> {
+        let Cleaned { batch, inside, results } = cleaned;
+        let channels = results.into_par_iter().zip(inside).enumerate();
+        let left = self.timers.time("planes to the host", || {
+            channels.map(|(i, of)| finished(&batch, i, of, products)).collect()
+        });
+        self.timers.add_stages(&batch.times());
+        left
+    }
+
+    /// Restores channels that have left the backend and writes all their products.
+    pub fn write_finished(
+        &self,
+        finished: Vec<Finished>,
+        restoring: &RestoringBeams,
+        products: &Products,
+    ) -> Result<Vec<ChannelSummary>> {
+        self.write(restoring, products, finished.into_par_iter().map(Ok))
+    }
+
+    fn write(
+        &self,
+        restoring: &RestoringBeams,
+        products: &Products,
+        channels: impl ParallelIterator<Item = Result<Finished>>,
+    ) -> Result<Vec<ChannelSummary>> {
         let start = std::time::Instant::now();
-        let summaries = (0..cleaned.channels.len())
-            .into_par_iter()
-            .map(|i| {
-                self.check_stop()?;
-                self.write_channel(cleaned, i, restoring, products)
-            })
-            .collect();
+        let write = |channel: Result<Finished>| {
+            self.check_stop()?;
+            self.write_channel(&channel?, restoring, products)
+        };
+        let summaries = channels.map(write).collect();
         self.timers.add("restore and write", start.elapsed());
-        self.timers.add_stages(&cleaned.batch.times);
         summaries
     }
 
-    fn write_channel<B: Backend>(
+    fn write_channel(
         &self,
-        cleaned: &Cleaned<'_, B>,
-        index: usize,
+        finished: &Finished,
         restoring: &RestoringBeams,
         products: &Products,
     ) -> Result<ChannelSummary> {
-        let Cleaned { batch, results, .. } = cleaned;
-        let result = &results[index];
-        let inside = &cleaned.inside[index];
-        let grid = &self.plan.grid;
-        let channel = result.channel;
-        let sumwt = batch.sumwt()[index];
+        let Finished { psf, residual, model, sumwt, inside, result } = finished;
+        let (grid, channel, sumwt) = (&self.plan.grid, result.channel, *sumwt);
         // A positive pblimit blanks images; a negative one only bounds pbcor.
         let blanked = (self.config.pblimit > 0.0).then_some(inside);
 
-        if products.has(Product::Psf) {
-            products.write(Product::Psf, channel, &batch.psf_plane(index)?, None)?;
+        if let Some(psf) = psf {
+            products.write(Product::Psf, channel, psf, None)?;
         }
         products.write(Product::Sumwt, channel, &[sumwt as f32], None)?;
         let pb = self.plan.primary_beam_plane(channel, self.config.pblimit)?;
@@ -189,10 +228,8 @@ impl Job<'_> {
         if products.has(Product::Mask) {
             products.write(Product::Mask, channel, &mask_plane(&result.mask), None)?;
         }
-        let residual = batch.residual_plane(index)?;
-        let model = batch.model_plane(index)?;
-        products.write(Product::Residual, channel, &residual, blanked)?;
-        products.write(Product::Model, channel, &model, None)?;
+        products.write(Product::Residual, channel, residual, blanked)?;
+        products.write(Product::Model, channel, model, None)?;
 
         let fitted = result.beam.as_ref().ok().copied();
         let beam = restoring.of(fitted);
@@ -200,7 +237,7 @@ impl Job<'_> {
         if self.config.restoration {
             let image = match (beam, fitted) {
                 (Some(beam), fitted) if sumwt > 0.0 => {
-                    restore(grid, &model, &residual, fitted.as_ref(), &beam)?
+                    restore(grid, model, residual, fitted.as_ref(), &beam)?
                 }
                 // Without a beam nothing was cleaned with one either: the residual is the image.
                 _ => residual.clone(),
@@ -211,7 +248,7 @@ impl Job<'_> {
                 products.write(Product::ImagePbcor, channel, &pbcor(&image, &pb), Some(inside))?;
             }
         }
-        let rms = if sumwt > 0.0 { Noise::of(&residual, inside).sigma } else { 0.0 };
+        let rms = if sumwt > 0.0 { Noise::of(residual, inside).sigma } else { 0.0 };
         let done = self.channels_done.fetch_add(1, Ordering::Relaxed) + 1;
         self.progress.event(Event::Channel {
             channel,
@@ -223,6 +260,23 @@ impl Job<'_> {
         });
         Ok(super::summary::channel(result, &self.plan.sampling, sumwt, beam, rms, peak))
     }
+}
+
+/// Brings channel `index` of a batch to the host.
+fn finished<B: Backend>(
+    batch: &Batch<'_, B>,
+    index: usize,
+    (result, inside): (ChannelClean, Mask),
+    products: &Products,
+) -> Result<Finished> {
+    Ok(Finished {
+        psf: products.has(Product::Psf).then(|| batch.psf_plane(index)).transpose()?,
+        residual: batch.residual_plane(index)?,
+        model: batch.model_plane(index)?,
+        sumwt: batch.sumwt()[index],
+        inside,
+        result,
+    })
 }
 
 /// The beams that images are restored with.

@@ -165,8 +165,10 @@ impl<'a> Costs<'a> {
             per_channel += Batch::bytes(backend, operator, 1, layers, 0);
             per_worker += backend.grid_bytes(operator);
         } else {
-            // Layers are sorted on their way to the device.
+            // Layers are sorted on their way to the device. The planes of the batch before are still
+            // being written.
             per_worker += layer;
+            per_channel += 3 * plane;
         }
         Self {
             workers: rayon::current_num_threads(),
@@ -206,7 +208,7 @@ impl<'a> Costs<'a> {
 }
 
 /// Bytes for a reader, in the decimal units that `--memory-limit` is given in.
-pub(super) fn readable(bytes: u64) -> String {
+pub(crate) fn readable(bytes: u64) -> String {
     match bytes as f64 {
         b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
         b => format!("{:.1} MB", b / 1e6),

@@ -32,20 +32,31 @@ pub(super) fn choose(config: &Config, plan: &Plan, limits: &Limits) -> Result<(P
         BackendChoice::Auto if !config.devices.is_empty() => {
             Ok((Processor::Gpus(gpus(config, plan)?), "--device".into()))
         }
-        BackendChoice::Auto => auto(config, plan, limits),
+        BackendChoice::Auto => auto(config, plan, limits, &|| gpus(config, plan)),
     }
 }
 
 /// The devices that are asked for, able to carry out the plan.
 fn gpus(config: &Config, plan: &Plan) -> Result<Vec<Gpu>> {
+    open(config, plan, &config.devices)
+}
+
+/// The devices of these names, able to carry out the plan.
+pub(super) fn open(config: &Config, plan: &Plan, names: &[String]) -> Result<Vec<Gpu>> {
     let options = GpuOptions { memory_bytes: config.device_memory, ..GpuOptions::default() };
-    let gpus = Gpu::open_all(&config.devices, &options)?;
+    let gpus = Gpu::open_all(names, &options)?;
     gpus.iter().try_for_each(|gpu| gpu.check(&plan.operator))?;
     Ok(gpus)
 }
 
-fn auto(config: &Config, plan: &Plan, limits: &Limits) -> Result<(Processor, String)> {
-    let usable = gpus(config, plan).and_then(|gpus| {
+/// The devices that `open` finds able, or the CPU and why.
+pub(super) fn auto(
+    config: &Config,
+    plan: &Plan,
+    limits: &Limits,
+    open: &dyn Fn() -> Result<Vec<Gpu>>,
+) -> Result<(Processor, String)> {
+    let usable = open().and_then(|gpus| {
         // A job may also be too large for the device.
         Batches::new(plan, &gpus, limits)?;
         Ok(gpus)

@@ -10,21 +10,26 @@ mod plan;
 mod products;
 mod share;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::{sync::atomic::AtomicUsize, time::Instant};
 
 use batch::{Job, RestoringBeams};
+pub(crate) use machine::free_memory;
+
 use batches::{Batches, Limits};
 use choice::Processor;
-pub(crate) use machine::free_memory;
 use plan::Plan;
 use products::{ProductBeams, Products};
 use share::share;
 use timers::Timers;
 
+pub(crate) use batches::readable;
+
 use crate::{
-    backend::{Backend, Traffic, cpu::CpuBackend},
+    backend::{Backend, Memory, Traffic, cpu::CpuBackend},
     beam::{Beam, common_beam},
     clean::{CleanParams, Scope},
     config::{Config, CycleControl, RestoringBeam},
@@ -41,7 +46,7 @@ use crate::{
 ///
 /// # Errors
 /// Whatever stands in the way, before anything is written where possible;
-/// [`Error::Stopped`] after a signal.
+/// [`Error::Stopped`](crate::Error::Stopped) after a signal.
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let started = Instant::now();
     if !config.overwrite {
@@ -86,6 +91,13 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             message: format!("--cyclecontrol cube needs all channels on one device: {}", names[0]),
         });
     }
+    if names.iter().any(|name| *name != names[0]) {
+        progress.event(Event::Warning {
+            message: "the devices are of different kinds and may round differently: run again, a \
+                      channel may be done by another one"
+                .into(),
+        });
+    }
     let batches = Batches::new(plan, devices, &limits)?;
     progress.event(Event::Planned {
         channels: plan.nchan(),
@@ -113,16 +125,33 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     job.density = cube_density(&job)?;
     let known = beams_in_advance(&job, devices)?;
     let products = Products::create(config, &plan.spec)?;
-    let finished = share(devices, batches.channels.len(), |device, batch| {
-        let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
-        let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
-        let channels = job.write_batch(&cleaned, &restoring, &products)?;
-        let restored = match restoring {
-            RestoringBeams::Same(beam) => Some(beam),
-            RestoringBeams::PerChannel => None,
-        };
-        Ok((channels, restored))
-    })?;
+    // Planes in the host's memory are written from where they are. A device gives its planes up, so
+    // that it can go on with the next batch while the host restores and writes.
+    let in_place = devices[0].memory() == Memory::Host;
+    let finished = share(
+        devices,
+        batches.channels.len(),
+        |device, batch| {
+            let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
+            let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
+            let left = match in_place {
+                true => Left::Written(job.write_batch(cleaned, &restoring, &products)?),
+                false => Left::Planes(job.leave(cleaned, &products)?),
+            };
+            Ok((left, restoring))
+        },
+        |(left, restoring)| {
+            let channels = match left {
+                Left::Written(channels) => channels,
+                Left::Planes(planes) => job.write_finished(planes, &restoring, &products)?,
+            };
+            let restored = match restoring {
+                RestoringBeams::Same(beam) => Some(beam),
+                RestoringBeams::PerChannel => None,
+            };
+            Ok((channels, restored))
+        },
+    )?;
     let restored = finished.iter().find_map(|(_, beam)| *beam);
     let channels: Vec<ChannelSummary> = finished.into_iter().flat_map(|batch| batch.0).collect();
     progress.event(Event::Stage { name: "completing the products".into() });
@@ -140,14 +169,22 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             bus: bus(devices, &job),
             seconds: started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),
+            clock: devices.first().map(B::clock).unwrap_or_default(),
             bytes_read: job.timers.read().bytes_read,
             bytes_written: machine::bytes_on_disk(&paths),
             peak_rss: machine::peak_rss(),
+            peak_device: devices.iter().filter_map(Backend::peak_memory).max(),
         },
         products: paths,
     };
     progress.event(Event::Finished { seconds: summary.resources.seconds });
     Ok(summary)
+}
+
+/// What a batch leaves when its device goes on.
+enum Left {
+    Written(Vec<ChannelSummary>),
+    Planes(Vec<batch::Finished>),
 }
 
 /// What crossed between host and devices, if there are any.
@@ -182,9 +219,8 @@ fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<V
     }
     job.progress.event(Event::Stage { name: "PSFs for the common beam".into() });
     let batches = &job.batches.channels;
-    let beams = share(devices, batches.len(), |device, batch| {
-        job.fit_beams(device, batches[batch].clone())
-    })?;
+    let fit = |device: &B, batch: usize| job.fit_beams(device, batches[batch].clone());
+    let beams = share(devices, batches.len(), fit, Ok)?;
     Ok(Some(beams.concat()))
 }
 

@@ -7,19 +7,19 @@ use std::sync::{
 
 use crate::error::Result;
 
-/// Does `work(device, item)` for every item `0..items`, an item at a time on each of `devices`, in the
-/// rayon pool of the caller. Results are in the order of the items, whichever device made them. The
-/// first error ends it: no device takes another item.
-pub(super) fn share<D: Sync, T: Send>(
+/// Does `work(device, item)` for every item `0..items`, an item at a time on each of `devices`, and
+/// `finish` with what it made while the device is at its next item; in the rayon pool of the caller.
+/// Results are in the order of the items, whichever device made them. The first error ends it: no device
+/// takes another item.
+pub(super) fn share<D: Sync, M: Send, T: Send>(
     devices: &[D],
     items: usize,
-    work: impl Fn(&D, usize) -> Result<T> + Sync,
+    work: impl Fn(&D, usize) -> Result<M> + Sync,
+    finish: impl Fn(M) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    if let [device] = devices {
-        return (0..items).map(|item| work(device, item)).collect();
-    }
     let queue = Queue {
         work,
+        finish,
         next: AtomicUsize::new(0),
         items,
         results: Mutex::new((0..items).map(|_| None).collect()),
@@ -27,7 +27,7 @@ pub(super) fn share<D: Sync, T: Send>(
     // The scope waits for nothing that it does not itself run, so that one thread is enough.
     rayon::scope(|scope| {
         for device in devices.iter().take(items) {
-            scope.spawn(|scope| queue.turn(scope, device));
+            scope.spawn(|scope| queue.turn(scope, device, None));
         }
     });
     let results = queue.results.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -35,31 +35,52 @@ pub(super) fn share<D: Sync, T: Send>(
     results.into_iter().flatten().collect()
 }
 
-struct Queue<W, T> {
+struct Queue<W, F, T> {
     work: W,
+    finish: F,
     next: AtomicUsize,
     items: usize,
     results: Mutex<Vec<Option<Result<T>>>>,
 }
 
-impl<W, T: Send> Queue<W, T> {
-    /// Takes one item for a device, and queues the device again. A loop would not do: a thread that
-    /// waits for others in the midst of one device's item may be lent to another device's, and would
-    /// keep the first waiting until the queue is empty.
-    fn turn<'s, D: Sync>(&'s self, scope: &rayon::Scope<'s>, device: &'s D)
-    where
-        W: Fn(&D, usize) -> Result<T> + Sync,
+impl<W, F, T: Send> Queue<W, F, T> {
+    /// Takes one item for a device, finishes the one `before`, and queues the device again. A loop would
+    /// not do: a thread that waits for others in the midst of one device's item may be lent to another
+    /// device's, and would keep the first waiting until the queue is empty.
+    fn turn<'s, D: Sync, M: Send + 's>(
+        &'s self,
+        scope: &rayon::Scope<'s>,
+        device: &'s D,
+        before: Option<(usize, M)>,
+    ) where
+        W: Fn(&D, usize) -> Result<M> + Sync,
+        F: Fn(M) -> Result<T> + Sync,
     {
         let item = self.next.fetch_add(1, Ordering::Relaxed);
         if item >= self.items {
-            return;
+            return self.finish(before);
         }
-        let result = (self.work)(device, item);
+        let ((), made) = rayon::join(|| self.finish(before), || (self.work)(device, item));
+        match made {
+            Ok(made) => scope.spawn(move |scope| self.turn(scope, device, Some((item, made)))),
+            Err(error) => self.end(item, Err(error)),
+        }
+    }
+
+    fn finish<M>(&self, before: Option<(usize, M)>)
+    where
+        F: Fn(M) -> Result<T>,
+    {
+        if let Some((item, made)) = before {
+            self.end(item, (self.finish)(made));
+        }
+    }
+
+    fn end(&self, item: usize, result: Result<T>) {
         if result.is_err() {
             self.next.store(self.items, Ordering::Relaxed);
         }
         self.results.lock().unwrap_or_else(PoisonError::into_inner)[item] = Some(result);
-        scope.spawn(|scope| self.turn(scope, device));
     }
 }
 
@@ -79,32 +100,57 @@ mod tests {
         for (devices, threads) in [(1, 1), (2, 1), (3, 1), (2, 4), (5, 2)] {
             let devices: Vec<AtomicUsize> = (0..devices).map(|_| AtomicUsize::new(0)).collect();
             let results = pool(threads).install(|| {
-                share(&devices, 20, |busy, item| {
+                let work = |busy: &AtomicUsize, item| {
                     assert_eq!(busy.fetch_add(1, Ordering::SeqCst), 0, "two items on one device");
                     // Work that lends threads to others, as batches do.
                     let sum: usize = (0..1000usize).into_par_iter().map(|i| i * item).sum();
                     busy.fetch_sub(1, Ordering::SeqCst);
                     Ok(sum)
-                })
+                };
+                share(&devices, 20, work, |sum| Ok(sum + 1))
             });
-            let expected: Vec<usize> = (0..20).map(|item| item * 499_500).collect();
+            let expected: Vec<usize> = (0..20).map(|item| item * 499_500 + 1).collect();
             assert_eq!(results.unwrap(), expected);
         }
     }
 
     #[test]
     fn the_first_error_ends_it() {
-        for devices in [1, 2] {
+        for (devices, in_work) in [(1, true), (2, true), (1, false), (2, false)] {
             let done = AtomicUsize::new(0);
-            let result = pool(2).install(|| {
-                share(&vec![(); devices], 100, |(), item| {
-                    done.fetch_add(1, Ordering::SeqCst);
-                    let error = Error::parameter("item", item.to_string(), "is bad", "none");
-                    if item == 3 { Err(error) } else { Ok(()) }
-                })
-            });
+            let fail = |item: usize, here: bool| match here && item == 3 {
+                true => Err(Error::parameter("item", item.to_string(), "is bad", "none")),
+                false => Ok(item),
+            };
+            let work = |(): &(), item: usize| {
+                done.fetch_add(1, Ordering::SeqCst);
+                fail(item, in_work)
+            };
+            let result = pool(2)
+                .install(|| share(&vec![(); devices], 100, work, |item| fail(item, !in_work)));
             assert!(result.unwrap_err().to_string().starts_with("item=3"));
             assert!(done.load(Ordering::SeqCst) < 100);
         }
+    }
+
+    #[test]
+    fn an_item_is_finished_while_its_device_is_at_the_next() {
+        // Each waits for the other: without overlap this would time out.
+        let (sent, received) = std::sync::mpsc::channel();
+        let (sent, received) = (Mutex::new(sent), Mutex::new(received));
+        let wait = std::time::Duration::from_secs(60);
+        let work = |(): &(), item: usize| {
+            if item == 1 {
+                sent.lock().unwrap().send(()).unwrap();
+            }
+            Ok(item)
+        };
+        let finish = |item: usize| {
+            if item == 0 {
+                received.lock().unwrap().recv_timeout(wait).expect("the next item");
+            }
+            Ok(())
+        };
+        pool(2).install(|| share(&[()], 2, work, finish)).unwrap();
     }
 }

@@ -178,7 +178,7 @@ impl Strip {
     }
 
     /// The peak among the chunks' candidates; chunks are in plane order, so the first of equals is
-    /// the one of smallest index. `None` for an empty mask or one without a finite value above 0.
+    /// the one of smallest index. `None` for an empty mask or one of NaN alone.
     fn winner(&self, candidates: &[Candidate]) -> Option<Peak> {
         let mut best: Option<(usize, Candidate)> = None;
         for (i, candidate) in candidates.iter().enumerate() {
@@ -218,7 +218,7 @@ impl Shift {
 
 impl Chunk {
     fn candidate(&self) -> Candidate {
-        let mut best = Candidate { magnitude: -1.0, run: 0, offset: 0 };
+        let mut best = Candidate { magnitude: NOTHING, run: 0, offset: 0 };
         let mut offset = 0;
         for (i, run) in self.runs.iter().enumerate() {
             let magnitude = max_abs(&self.values[offset..offset + run.len]);
@@ -231,7 +231,7 @@ impl Chunk {
     }
 
     fn subtract(&mut self, psf: &[f32], shift: &Shift) -> Candidate {
-        let mut best = Candidate { magnitude: -1.0, run: 0, offset: 0 };
+        let mut best = Candidate { magnitude: NOTHING, run: 0, offset: 0 };
         let mut offset = 0;
         for (i, run) in self.runs.iter().enumerate() {
             let values = &mut self.values[offset..offset + run.len];
@@ -258,12 +258,15 @@ impl Chunk {
     }
 }
 
+/// The magnitude of no value at all: below that of 0, so that a run of NaN loses against one of zeros.
+const NOTHING: f32 = -1.0;
+
 /// Independent partial maxima, so that the compiler keeps them in vector registers.
 const LANES: usize = 16;
 
 /// `values −= flux·psf`, product and difference rounded one by one; returns the largest |value|.
 fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
+    let mut lanes = [NOTHING; LANES];
     let (blocks, rest) = values.as_chunks_mut::<LANES>();
     let (psf_blocks, psf_rest) = psf.as_chunks::<LANES>();
     for (block, psf) in blocks.iter_mut().zip(psf_blocks) {
@@ -276,12 +279,12 @@ fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
         *value -= flux * psf;
         lanes[i] = larger(lanes[i], value.abs());
     }
-    lanes.into_iter().fold(0.0, larger)
+    lanes.into_iter().fold(NOTHING, larger)
 }
 
 /// The largest |value|.
 fn max_abs(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
+    let mut lanes = [NOTHING; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
         for i in 0..LANES {
@@ -291,7 +294,7 @@ fn max_abs(values: &[f32]) -> f32 {
     for (i, value) in rest.iter().enumerate() {
         lanes[i] = larger(lanes[i], value.abs());
     }
-    lanes.into_iter().fold(0.0, larger)
+    lanes.into_iter().fold(NOTHING, larger)
 }
 
 /// The larger of two magnitudes; a NaN never wins. (`f32::max` compiles to more than one instruction.)

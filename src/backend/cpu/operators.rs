@@ -178,6 +178,10 @@ impl Backend for CpuBackend {
         0
     }
 
+    fn peak_memory(&self) -> Option<u64> {
+        None
+    }
+
     fn traffic(&self) -> Option<Traffic> {
         None
     }

@@ -4,8 +4,8 @@ use num_complex::Complex32;
 use rayon::prelude::*;
 
 use crate::{
-    error::{Error, Result},
-    gridding::{OperatorPlan, SortedLayer},
+    error::Result,
+    gridding::{OperatorPlan, SortedLayer, batch_channel, of_channel},
     ms::VisBlock,
 };
 
@@ -30,32 +30,16 @@ impl CpuSamples {
         let sorted: Vec<Result<SortedLayer>> =
             block.layers.par_iter().map(|layer| SortedLayer::new(plan, layer)).collect();
         for (layer, sorted) in block.layers.iter().zip(sorted) {
-            let index = layer.channel.checked_sub(block.channels.start);
-            let Some(channel) = index.and_then(|i| channels.get_mut(i)) else {
-                return Err(Error::parameter(
-                    "layer",
-                    format!("channel {}", layer.channel),
-                    format!("is not one of the block's {:?}", block.channels),
-                    "give blocks only layers of their own channels",
-                ));
-            };
             let sorted = sorted?;
             let predicted = vec![Complex32::new(0.0, 0.0); sorted.vis.len()];
-            channel.push(LayerSamples { sorted, predicted });
+            channels[batch_channel(block, layer)?].push(LayerSamples { sorted, predicted });
         }
         Ok(Self { channels })
     }
 
     /// The layers of a batch channel.
     pub(super) fn layers(&self, channel: usize) -> Result<&[LayerSamples]> {
-        self.channels.get(channel).map(Vec::as_slice).ok_or_else(|| {
-            Error::parameter(
-                "channel",
-                channel.to_string(),
-                format!("is not one of the batch's {}", self.channels.len()),
-                "give positions in the batch",
-            )
-        })
+        Ok(of_channel(&self.channels, channel)?)
     }
 
     /// Bytes of one layer.

@@ -30,7 +30,7 @@ pub struct AdapterSummary {
     pub max_binding_bytes: u64,
     /// Memory that the threads of one workgroup share, bytes.
     pub workgroup_bytes: u32,
-    /// Memory of its own, bytes, where the driver tells.
+    /// Memory of its own, bytes, where the driver tells; software has none.
     pub memory_bytes: Option<u64>,
     /// Whether it works in the host's memory: software and integrated devices.
     pub shares_host_memory: bool,

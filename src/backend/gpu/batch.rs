@@ -29,7 +29,7 @@ pub(super) struct Items<T> {
 const DISPATCH_TRAFFIC: u64 = 128 << 20;
 
 /// Items that one dispatch may work on: the device's limit, and what no watchdog minds.
-fn most(device: &Device, item_traffic: u64) -> usize {
+pub(super) fn most_per_dispatch(device: &Device, item_traffic: u64) -> usize {
     let by_time = (DISPATCH_TRAFFIC / item_traffic.max(1)).max(1);
     by_time.min(device.limits.max_compute_workgroups_per_dimension.into()) as usize
 }
@@ -42,7 +42,7 @@ pub(super) fn pairs(
     indices: impl IntoIterator<Item = (usize, usize)>,
     item_traffic: u64,
 ) -> Result<Vec<Batch>> {
-    let most = most(device, item_traffic);
+    let most = most_per_dispatch(device, item_traffic);
     let mut batches: Vec<Batch> = Vec::new();
     for (a, b) in indices {
         from.check_index(device, a)?;
@@ -70,7 +70,7 @@ pub(super) fn items<T>(
     item_traffic: u64,
     describe: impl Fn(u32, usize) -> T,
 ) -> Result<Vec<Items<T>>> {
-    let most = most(device, item_traffic);
+    let most = most_per_dispatch(device, item_traffic);
     let mut batches: Vec<Items<T>> = Vec::new();
     for (position, index) in indices.into_iter().enumerate() {
         stack.check_index(device, index)?;

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Parts that an item may be cut into. A shader binds two stacks and a table at most, and eight
-/// storage bindings are what every device has to offer.
+/// Parts that an item may be cut into. Most shaders bind two stacks and a table at most, and eight
+/// storage bindings are what every device has to offer; the minor cycle, which binds three stacks and
+/// two tables, has room for two parts, and checks for three.
 const MAX_PARTS: u64 = 3;
 
 /// Bytes that one staging buffer carries to the device.

@@ -10,6 +10,7 @@ use std::{
 
 use wgpu::{Adapter, AdapterInfo, Buffer, BufferDescriptor, BufferUsages, ErrorFilter, Limits};
 
+use super::timestamps;
 use crate::{
     Error, Result,
     backend::{Cargo, Traffic},
@@ -41,8 +42,8 @@ impl Health {
     }
 }
 
-const LOST: &str = "run again: finished channels are kept; if it happens again, update the GPU's \
-                    driver, choose another with --device, or use --backend cpu";
+const LOST: &str = "run again; if it happens again, update the GPU's driver, choose another with \
+                    --device, or use --backend cpu";
 const FULL: &str = "give a smaller --device-memory so that fewer channels are held at once, close \
                     other programs that use the GPU, or use --backend cpu";
 const BUG: &str = "this is an error of cubeclean: please report it with this message, and use \
@@ -65,6 +66,8 @@ pub(super) struct Device {
 struct Budget {
     limit: u64,
     used: AtomicU64,
+    /// Most that was ever in use.
+    peak: AtomicU64,
 }
 
 /// A buffer that gives its share of the budget back when dropped.
@@ -100,6 +103,7 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cubeclean"),
             required_limits: limits.clone(),
+            required_features: adapter.features() & timestamps::FEATURE,
             ..Default::default()
         };
         let (raw, queue) =
@@ -125,8 +129,11 @@ impl Device {
 
         let max_binding_bytes =
             binding.unwrap_or(u64::MAX).min(limits.max_storage_buffer_binding_size);
-        let budget =
-            Arc::new(Budget { limit: memory.unwrap_or(u64::MAX), used: AtomicU64::new(0) });
+        let budget = Arc::new(Budget {
+            limit: memory.unwrap_or(u64::MAX),
+            used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+        });
         let traffic = Mutex::default();
         Ok(Self { raw, queue, info, limits, max_binding_bytes, health, budget, traffic })
     }
@@ -148,6 +155,12 @@ impl Device {
         catch_unwind(AssertUnwindSafe(|| self.raw.poll(poll))).ok()
     }
 
+    /// Learns which submissions are done, without waiting for any. What else it hears, the next check
+    /// tells.
+    pub(super) fn hear(&self) {
+        let _ = self.poll(wgpu::PollType::Poll);
+    }
+
     fn error(&self, problem: impl Into<String>, remedy: &str) -> Error {
         Error::Device {
             device: self.info.name.clone(),
@@ -159,6 +172,11 @@ impl Device {
     /// An error that only a mistake of ours can cause.
     pub(super) fn bug(&self, problem: impl Into<String>) -> Error {
         self.error(problem, BUG)
+    }
+
+    /// Most bytes that were allocated at any time.
+    pub(super) fn peak_memory(&self) -> u64 {
+        self.budget.peak.load(Ordering::Relaxed)
     }
 
     /// A zero-initialised buffer within the memory budget. `bytes` is rounded up to a multiple of 4,
@@ -189,6 +207,7 @@ impl Device {
                 remedy: "raise --device-memory, or image fewer pixels".into(),
             });
         }
+        self.budget.peak.fetch_max(used + size, Ordering::Relaxed);
         let scope = self.raw.push_error_scope(ErrorFilter::OutOfMemory);
         let buffer = self.raw.create_buffer(&BufferDescriptor {
             label: Some(label),
@@ -275,11 +294,15 @@ impl Device {
     }
 
     fn unmappable(&self, label: &str, why: &str) -> Error {
-        // A lost device shows here first; its own story is the better message.
-        match self.check() {
-            Err(e) => e,
-            Ok(()) => self.error(format!("cannot map the buffer \"{label}\": {why}"), LOST),
-        }
+        self.symptom(format!("cannot map the buffer \"{label}\": {why}"))
+    }
+
+    /// What may be a sign that the device is lost: then its own story is the better message. It is told
+    /// when the device is polled and has finished what was submitted before.
+    fn symptom(&self, problem: String) -> Error {
+        let timeout = Some(std::time::Duration::from_secs(10));
+        let _ = self.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        self.check().err().unwrap_or_else(|| self.error(problem, LOST))
     }
 
     /// Waits for a submission, or for all of them.
@@ -290,7 +313,7 @@ impl Device {
         self.check()?;
         match polled {
             Some(Ok(_)) => Ok(()),
-            Some(Err(e)) => Err(self.error(format!("waiting for it failed: {e}"), LOST)),
+            Some(Err(e)) => Err(self.symptom(format!("waiting for it failed: {e}"))),
             None => Err(self.error("the driver lost it while we waited", LOST)),
         }
     }

@@ -83,8 +83,9 @@ impl GridParams {
         match &plan.passes[pass].term {
             Term::Flat => params,
             Term::Chebyshev { order, series } => {
-                // A little more than the largest w, for rounding of frequencies.
-                let theta = (1.001 * plan.wterm.max_w * scale).max(1e-3);
+                // A little more than the largest w, for rounding of frequencies; and a power of two, so
+                // that the table is the same for a part of the cube as for all of it.
+                let theta = (1.001 * plan.wterm.max_w * scale).max(1e-3).log2().ceil().exp2();
                 let amplitude = |x: f64| {
                     let sum = series.iter().rev().fold(0.0, |sum, c| sum * (x * x) + c);
                     x.powi(*order as i32) * sum

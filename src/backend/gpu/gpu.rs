@@ -13,7 +13,7 @@ use super::{
     buffer::{MOST_STAGED_BYTES, Stack},
     device::{Allocation, Device},
     fft::{FftLibrary, FftPlans, Workgroup},
-    memory,
+    hogbom, memory,
     program::{Program, Programs},
     readback::{READER_BYTES, Ring},
     recorder::Recorder,
@@ -41,6 +41,9 @@ pub struct GpuOptions {
     pub workgroup_bytes: Option<u32>,
     /// Whose Fourier transforms to use.
     pub fft: FftLibrary,
+    /// Loop turns after which a dispatch of the minor cycle leaves off, to be dispatched again; without
+    /// it what suits the device. Smaller values only serve to test that.
+    pub loop_turns: Option<u32>,
 }
 
 /// The GPU backend on one device.
@@ -53,6 +56,7 @@ pub struct Gpu {
     pub(super) recorder: Recorder,
     pub(super) ring: Ring,
     pub(super) workgroup: Workgroup,
+    pub(super) loop_turns: u32,
     pub(super) ffts: FftPlans,
     programs: Programs,
 }
@@ -97,9 +101,15 @@ impl Gpu {
                 .max_compute_invocations_per_workgroup
                 .min(limits.max_compute_workgroup_size_x) as usize,
         };
+        let loop_turns = match device.info.device_type {
+            wgpu::DeviceType::Cpu => hogbom::SOFTWARE_TURNS,
+            _ => hogbom::HARDWARE_TURNS,
+        };
+        let loop_turns = options.loop_turns.unwrap_or(loop_turns).min(loop_turns);
         Ok(Self {
             device,
             memory,
+            loop_turns,
             recorder: Recorder::default(),
             ring: Ring::default(),
             workgroup,
@@ -112,6 +122,18 @@ impl Gpu {
     pub fn finish(&self) -> Result<()> {
         let last = self.recorder.flush(&self.device)?;
         self.device.wait(last)
+    }
+
+    /// Name and version of the device's driver.
+    pub fn driver(&self) -> String {
+        let info = &self.device.info;
+        format!("{} {}", info.driver, info.driver_info).trim().to_owned()
+    }
+
+    /// Loses the device, as a driver that resets does.
+    #[cfg(test)]
+    pub(crate) fn lose(&self) {
+        self.device.raw.destroy();
     }
 
     pub(super) fn program(&self, variant: &Variant) -> Result<Arc<Program>> {
@@ -171,9 +193,14 @@ impl Backend for Gpu {
         // Every thread may be reading a plane; visibilities are written at the beginning.
         let reading = rayon::current_num_threads() * READER_BYTES.min(4 * npix);
         let writing = MOST_STAGED_BYTES.min(channels * layers * rows * size_of::<[f32; 4]>());
-        let places = rows * 64;
-        let minor = channels * memory::MINOR_PIXEL_BYTES * npix;
+        // Most batches need one or two sorts of the rows.
+        let places = 4.min(channels * layers) * rows * 40;
+        let minor = channels * hogbom::bytes_per_channel(plan.image.ny, plan.image.nx);
         reading + writing + places + minor + self.ffts.overhead() + memory::TABLES_BYTES
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.device.peak_memory())
     }
 
     fn traffic(&self) -> Option<Traffic> {

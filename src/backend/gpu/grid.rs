@@ -12,7 +12,7 @@ use super::{
     program::Program,
     samples::{LayerPlace, LayerTarget, Sort},
     shader::Variant,
-    tiles::{Phase, TileList, fold},
+    uv_tiles::{Phase, TileList, fold},
 };
 use crate::{Result, backend::Source, gridding::OperatorPlan};
 

@@ -1,32 +1,91 @@
 //! The trait `Minor`: stages `peak` and `subtract`.
 
-use super::{GpuPlanes, gpu::Gpu};
+#[cfg(test)]
+mod tests;
+
+use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak, shader::Split};
 use crate::{
     Error, Result,
     backend::{HogbomControl, HogbomResult, Minor, Peak},
     mask::Mask,
 };
 
-fn incomplete() -> Error {
-    Error::Device {
-        device: "--backend gpu".into(),
-        problem: "is not complete in this version".into(),
-        remedy: "use --backend cpu".into(),
-    }
-}
-
 impl Minor for Gpu {
-    fn peak(&self, _planes: &GpuPlanes, _channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
-        Err(incomplete())
+    fn peak(&self, planes: &GpuPlanes, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
+        for &(channel, mask) in channels {
+            check_mask(self, planes, channel, mask)?;
+        }
+        peak::peak(self, planes, channels)
     }
 
     fn hogbom(
         &self,
-        _residual: &mut GpuPlanes,
-        _psf: &GpuPlanes,
-        _model: &mut GpuPlanes,
-        _controls: &[HogbomControl<'_>],
+        residual: &mut GpuPlanes,
+        psf: &GpuPlanes,
+        model: &mut GpuPlanes,
+        controls: &[HogbomControl<'_>],
     ) -> Result<Vec<HogbomResult>> {
-        Err(incomplete())
+        let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
+        batch::check_distinct(&self.device, &channels)?;
+        for control in controls {
+            check_mask(self, residual, control.channel, control.mask)?;
+            for (name, planes) in [("psf", psf), ("model", &*model)] {
+                planes.stack.check_index(&self.device, control.channel)?;
+                if (planes.ny, planes.nx) != (residual.ny, residual.nx) {
+                    return Err(self.device.bug(format!(
+                        "a {name} of {}×{} does not fit a residual of {}×{}",
+                        planes.nx, planes.ny, residual.nx, residual.ny
+                    )));
+                }
+            }
+        }
+        hogbom::hogbom(self, residual, psf, model, controls)
     }
+}
+
+fn check_mask(gpu: &Gpu, planes: &GpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
+    planes.stack.check_index(&gpu.device, channel)?;
+    if (mask.nx(), mask.ny()) == (planes.nx, planes.ny) {
+        return Ok(());
+    }
+    Err(gpu.device.bug(format!(
+        "a mask of {}×{} does not fit planes of {}×{}",
+        mask.nx(),
+        mask.ny(),
+        planes.nx,
+        planes.ny
+    )))
+}
+
+/// Words that one storage binding may hold.
+pub(super) fn most_words(gpu: &Gpu) -> usize {
+    let bytes = gpu.device.max_binding_bytes.min(gpu.device.limits.max_buffer_size);
+    (bytes / 4).min(u64::from(u32::MAX)) as usize
+}
+
+/// The error for tables of one channel that exceed a binding.
+pub(super) fn too_large(gpu: &Gpu, what: &str) -> Error {
+    Error::Resources {
+        resource: format!("{what} of one channel in one storage binding"),
+        needed: "more".into(),
+        available: format!("{} bytes on {}", 4 * most_words(gpu), gpu.device.info.name),
+        remedy: "image fewer pixels, choose another --device, or --backend cpu".into(),
+    }
+}
+
+/// Fails if a shader that binds stacks of these splits and `others` more exceeds the device.
+pub(super) fn check_bindings(gpu: &Gpu, splits: &[Split], others: u32) -> Result<()> {
+    let needed = splits.iter().map(|s| s.parts).sum::<u32>() + others;
+    let available = gpu.device.limits.max_storage_buffers_per_shader_stage;
+    if needed <= available {
+        return Ok(());
+    }
+    Err(Error::Device {
+        device: gpu.device.info.name.clone(),
+        problem: format!(
+            "planes of this size need {needed} storage bindings in the minor cycle, and it offers \
+             {available}"
+        ),
+        remedy: "image fewer pixels, choose another with --device, or use --backend cpu".into(),
+    })
 }

@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`adapter`] lists and chooses devices, `device` opens one and turns everything that
 //! can go wrong on it into [`Error::Device`](crate::Error::Device), `buffer` lays planes and grids out
-//! in memory, `recorder` collects commands and submits them in portions, `shader` and `program`
-//! assemble and compile the WGSL of `shaders/`; then the stages, one file each, under the names they
-//! have in the trait.
+//! in memory, `recorder` collects commands and submits them in portions, `timestamps` has the device
+//! time them, `shader` and `program` assemble and compile the WGSL of `shaders/`; then the stages, one
+//! file each, under the names they have in the trait.
 //!
 //! Planes and grids stay on the device; only what [`PlaneStore::get`](super::PlaneStore::get) asks
 //! for comes back. Every stage records its commands and returns; errors of the device surface at the
@@ -23,9 +23,11 @@ mod gpu;
 mod grid;
 mod gridder;
 mod grids;
+mod hogbom;
 mod kernel;
 mod memory;
 mod minor;
+mod peak;
 mod planes;
 mod program;
 mod readback;
@@ -33,7 +35,9 @@ mod recorder;
 mod samples;
 mod shader;
 mod tiles;
+mod timestamps;
 mod transform;
+mod uv_tiles;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! Real image planes in device memory.
 
-use super::{buffer::Stack, gpu::Gpu};
-use crate::{Result, backend::PlaneStore};
+use super::{buffer::Stack, gpu::Gpu, timestamps};
+use crate::{
+    Result,
+    backend::{Clock, PlaneStore, Stage, StageTimes},
+};
 
 /// A stack of planes on the device.
 pub struct GpuPlanes {
@@ -41,5 +44,24 @@ impl PlaneStore for Gpu {
             planes.stack.clear(&self.device, &self.recorder, index)?;
         }
         Ok(())
+    }
+
+    fn finish(&self) -> Result<()> {
+        Self::finish(self)
+    }
+
+    fn clock(&self) -> Clock {
+        match self.device.raw.features().contains(timestamps::FEATURE) {
+            true => Clock::Device,
+            false => Clock::Recording,
+        }
+    }
+
+    fn enter(&self, stage: Option<Stage>) {
+        self.recorder.enter(stage);
+    }
+
+    fn take_stage_times(&self) -> StageTimes {
+        self.recorder.take_times(&self.device)
     }
 }

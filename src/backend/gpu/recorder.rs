@@ -2,13 +2,19 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use wgpu::{CommandBuffer, CommandEncoder, CommandEncoderDescriptor, SubmissionIndex};
 
-use super::device::{Allocation, Device};
-use crate::Result;
+use super::{
+    device::{Allocation, Device},
+    timestamps::Timestamps,
+};
+use crate::{
+    Result,
+    backend::{Stage, StageTimes},
+};
 
 /// Bytes of memory traffic after which recorded commands are submitted. Operating systems reset a
 /// GPU whose submission runs for about two seconds; at 1 GB/s, slower than any device in use, this is
@@ -33,6 +39,7 @@ struct Recorded {
     held: Vec<Allocation>,
     under_way: VecDeque<(SubmissionIndex, Vec<Allocation>)>,
     last: Option<SubmissionIndex>,
+    timestamps: Timestamps,
 }
 
 impl Recorder {
@@ -46,10 +53,15 @@ impl Recorder {
         commands: impl FnOnce(&mut CommandEncoder),
     ) -> Result<()> {
         device.check()?;
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
+        let recorded = &mut *guard;
+        if recorded.timestamps.is_full() {
+            recorded.submit(device)?;
+        }
         let encoder = recorded.encoder.get_or_insert_with(|| {
             device.raw.create_command_encoder(&CommandEncoderDescriptor::default())
         });
+        recorded.timestamps.before_commands(device, encoder);
         commands(encoder);
         recorded.held.extend(held);
         recorded.traffic += traffic;
@@ -66,7 +78,7 @@ impl Recorder {
         commands: impl FnOnce(&mut CommandEncoder) -> Result<()>,
     ) -> Result<()> {
         device.check()?;
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.lock();
         let mut encoder = device.raw.create_command_encoder(&CommandEncoderDescriptor::default());
         commands(&mut encoder)?;
         recorded.close();
@@ -78,16 +90,37 @@ impl Recorder {
     /// Does `work` while no other thread submits anything: Vulkan wants a queue used by one at a time.
     #[cfg(feature = "vkfft")]
     pub(super) fn exclusively<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _recorded = self.lock();
         work()
     }
 
     /// Submits what is recorded. Gives the last submission, to wait for; `None` if nothing was ever
     /// recorded.
     pub(super) fn flush(&self, device: &Device) -> Result<Option<SubmissionIndex>> {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.lock();
         recorded.submit(device)?;
         Ok(recorded.last.clone())
+    }
+
+    /// Says which stage commands recorded by this thread from now on belong to.
+    pub(super) fn enter(&self, stage: Option<Stage>) {
+        self.lock().timestamps.enter(stage);
+    }
+
+    /// The times of submissions found done since the last call.
+    pub(super) fn take_times(&self, device: &Device) -> StageTimes {
+        device.hear();
+        self.lock().timestamps.take()
+    }
+
+    /// How many sets of timestamps there are.
+    #[cfg(test)]
+    pub(super) fn sets_of_marks(&self) -> usize {
+        self.lock().timestamps.sets()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,10 +130,15 @@ impl Recorded {
     }
 
     fn submit(&mut self, device: &Device) -> Result<()> {
-        self.close();
-        if !self.finished.is_empty() {
+        if self.encoder.is_some() || !self.finished.is_empty() {
+            let encoder = self.encoder.get_or_insert_with(|| {
+                device.raw.create_command_encoder(&CommandEncoderDescriptor::default())
+            });
+            self.timestamps.before_submission(encoder);
+            self.close();
             let submission = device.queue.submit(self.finished.drain(..));
             self.last = Some(submission.clone());
+            self.timestamps.after_submission(device);
             self.under_way.push_back((submission, std::mem::take(&mut self.held)));
             self.traffic = 0;
         }

@@ -9,11 +9,11 @@ use wgpu::BufferUsages;
 
 use super::{
     buffer::Stack, device::Allocation, gpu::Gpu, kernel::KernelText, shader::shared_struct,
-    tiles::TiledRows,
+    uv_tiles::TiledRows,
 };
 use crate::{
-    Error, Result,
-    gridding::{Bins, OperatorPlan, SortedLayer},
+    Result,
+    gridding::{Bins, OperatorPlan, SortedLayer, batch_channel, of_channel},
     ms::VisBlock,
 };
 
@@ -80,15 +80,7 @@ impl GpuSamples {
                 layers.par_iter().map(|layer| SortedLayer::new(plan, layer)).collect();
             for (layer, sorted) in layers.iter().zip(sorted) {
                 let sorted = sorted?;
-                let index = layer.channel.checked_sub(block.channels.start);
-                let Some(index) = index.filter(|&i| i < channels.len()) else {
-                    return Err(Error::parameter(
-                        "layer",
-                        format!("channel {}", layer.channel),
-                        format!("is not one of the block's {:?}", block.channels),
-                        "give blocks only layers of their own channels",
-                    ));
-                };
+                let index = batch_channel(block, layer)?;
                 let known = sorts.iter().position(|s| Arc::ptr_eq(&s.bins, &sorted.bins));
                 let sort = match known {
                     Some(sort) => sort,
@@ -133,14 +125,7 @@ impl GpuSamples {
 
     /// The layers of a batch channel.
     pub(super) fn layers(&self, channel: usize) -> Result<&[LayerPlace]> {
-        self.channels.get(channel).map(Vec::as_slice).ok_or_else(|| {
-            Error::parameter(
-                "channel",
-                channel.to_string(),
-                format!("is not one of the batch's {}", self.channels.len()),
-                "give positions in the batch",
-            )
-        })
+        Ok(of_channel(&self.channels, channel)?)
     }
 }
 

@@ -24,7 +24,13 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
     ("grid_partials", include_str!("../../../shaders/grid_partials.wgsl")),
     ("grid_reduce", include_str!("../../../shaders/grid_reduce.wgsl")),
     ("grid_tiles", include_str!("../../../shaders/grid_tiles.wgsl")),
+    ("hogbom", include_str!("../../../shaders/hogbom.wgsl")),
     ("normalise", include_str!("../../../shaders/normalise.wgsl")),
+    ("peak_reduce", include_str!("../../../shaders/peak_reduce.wgsl")),
+    ("peak_tiles", include_str!("../../../shaders/peak_tiles.wgsl")),
+    ("psf_blocks", include_str!("../../../shaders/psf_blocks.wgsl")),
+    ("psf_windows", include_str!("../../../shaders/psf_windows.wgsl")),
+    ("subtract", include_str!("../../../shaders/subtract.wgsl")),
     #[cfg(feature = "vkfft")]
     ("vkfft_crop", include_str!("../../../shaders/vkfft_crop.wgsl")),
     #[cfg(feature = "vkfft")]
@@ -37,17 +43,23 @@ pub(super) const SOURCES: &[(&str, &str)] = &[
 
 /// What stages share, by the name that an include asks for.
 const SHARED: &[(&str, &str)] = &[
+    ("candidate", include_str!("../../../shaders/shared/candidate.wgsl")),
     ("complex", include_str!("../../../shaders/shared/complex.wgsl")),
     ("fft_rows", include_str!("../../../shaders/shared/fft_rows.wgsl")),
     ("grid_cell", include_str!("../../../shaders/shared/grid_cell.wgsl")),
     ("grid_sum", include_str!("../../../shaders/shared/grid_sum.wgsl")),
     ("grid_work", include_str!("../../../shaders/shared/grid_work.wgsl")),
     ("halo", include_str!("../../../shaders/shared/halo.wgsl")),
+    ("minor", include_str!("../../../shaders/shared/minor.wgsl")),
+    ("peak", include_str!("../../../shaders/shared/peak.wgsl")),
     ("plane_pair", include_str!("../../../shaders/shared/plane_pair.wgsl")),
+    ("refresh", include_str!("../../../shaders/shared/refresh.wgsl")),
     ("roots", include_str!("../../../shaders/shared/roots.wgsl")),
     ("sample", include_str!("../../../shaders/shared/sample.wgsl")),
     ("screen", include_str!("../../../shaders/shared/screen.wgsl")),
+    ("tiles", include_str!("../../../shaders/shared/tiles.wgsl")),
     ("trig", include_str!("../../../shaders/shared/trig.wgsl")),
+    ("winner", include_str!("../../../shaders/shared/winner.wgsl")),
     #[cfg(feature = "vkfft")]
     ("vkfft", include_str!("../../../shaders/shared/vkfft.wgsl")),
     #[cfg(feature = "vkfft")]

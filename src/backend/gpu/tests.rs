@@ -11,10 +11,12 @@ use super::{
     factor::GridParams,
     fft::{ColumnsParams, HaloParams, RowsParams, Workgroup, transform_text},
     gpu::{Gpu, GpuOptions},
+    hogbom::{Channel, MinorParams},
     kernel::KernelText,
+    peak::{PeakChannel, PeakParams},
     samples::LayerTarget,
     shader::{SOURCES, Split, Variant, assemble},
-    tiles::{Row, Tile},
+    uv_tiles::{Row, Tile},
 };
 use crate::{
     geometry::{Direction, DirectionFrame, ImageGrid},
@@ -107,8 +109,13 @@ fn variants() -> Vec<Variant> {
     for &(source, _) in SOURCES.iter().filter(|s| !GRIDDING.contains(&s.0)) {
         for a in SPLITS {
             for b in SPLITS {
-                let variant =
-                    Variant::new(source).split("planes", a).split("images", b).split("grids", a);
+                let variant = Variant::new(source)
+                    .split("planes", a)
+                    .split("images", b)
+                    .split("grids", a)
+                    .split("residual", a)
+                    .split("psf", b)
+                    .split("model", a);
                 if !source.starts_with("fft_rows") && source != "fft_columns" {
                     all.push(variant);
                 } else if a == b {
@@ -165,6 +172,10 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         Row::LAYOUT,
         Tile::LAYOUT,
         LayerTarget::LAYOUT,
+        Channel::LAYOUT,
+        MinorParams::LAYOUT,
+        PeakChannel::LAYOUT,
+        PeakParams::LAYOUT,
         #[cfg(feature = "vkfft")]
         super::fft::BandParams::LAYOUT,
     ];

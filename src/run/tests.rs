@@ -1,0 +1,171 @@
+//! Which processor is taken, how batches fit into memory, and what a lost device leaves behind.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+use super::*;
+use crate::{
+    Error,
+    backend::gpu::{Gpu, GpuOptions},
+    config::Parameters,
+    report::Silent,
+};
+
+fn ms() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let into = root.join("target/test-data");
+    crate::cli::unpack::measurement_set(&root.join("assets/ms"), "small", None, &into).unwrap()
+}
+
+/// A dirty cube of all 32 channels of `small`, and further settings.
+fn config(dir: &Path, settings: &[(&str, &str)]) -> Config {
+    let (ms, name) = (ms(), dir.join("im"));
+    let least = [
+        ("vis", ms.to_str().unwrap()),
+        ("imagename", name.to_str().unwrap()),
+        ("specmode", "cube"),
+        ("imsize", "64"),
+        ("cell", "0.4arcsec"),
+        ("outframe", "TOPO"),
+        ("interpolation", "nearest"),
+    ];
+    let mut parameters = Parameters::default();
+    for (name, value) in least.iter().chain(settings) {
+        parameters.set(name, *value).unwrap();
+    }
+    Config::new(&parameters).unwrap()
+}
+
+/// A device for tests: the first of the machine, software if there is no other. A test that needs
+/// one fails where there is none; it is never skipped.
+fn gpu(memory_bytes: Option<u64>) -> Gpu {
+    let device = std::env::var("CUBECLEAN_TEST_DEVICE").unwrap_or_else(|_| "0".into());
+    Gpu::open(&GpuOptions { device: Some(device), memory_bytes, ..GpuOptions::default() })
+        .unwrap_or_else(|e| panic!("this test needs a GPU or a software one: {e}"))
+}
+
+const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false };
+
+#[test]
+fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let auto = |settings: &[(&str, &str)], memory: Option<u64>| {
+        let config = config(dir.path(), settings);
+        let plan = Plan::new(&config).unwrap();
+        let open = || {
+            let gpu = gpu(memory);
+            gpu.check(&plan.operator)?;
+            Ok(vec![gpu])
+        };
+        choice::auto(&config, &plan, &ROOM, &open)
+    };
+    let (processor, reason) = auto(&[], None).unwrap();
+    assert!(matches!(processor, Processor::Gpus(_)), "{reason}");
+
+    let (processor, reason) = auto(&[("gridding-accuracy", "1e-6")], None).unwrap();
+    assert!(matches!(processor, Processor::Cpu), "{reason}");
+    assert!(reason.contains("gridding-accuracy") && reason.contains("double"), "{reason}");
+
+    let (processor, reason) = auto(&[], Some(1 << 20)).unwrap();
+    assert!(matches!(processor, Processor::Cpu), "{reason}");
+    assert!(reason.contains("device memory"), "{reason}");
+
+    let asked = auto(&[("device-memory", "1MiB")], Some(1 << 20)).unwrap_err();
+    assert!(matches!(asked, Error::Resources { .. }), "{asked}");
+}
+
+#[test]
+fn batches_fit_the_devices_and_are_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("backend", "gpu"), ("imsize", "256"), ("cell", "0.1arcsec")];
+    let plan = Plan::new(&config(dir.path(), &settings)).unwrap();
+    let split = |devices: &[Gpu], limits: &Limits| Batches::new(&plan, devices, limits);
+    let ample = split(&[gpu(None)], &ROOM).unwrap();
+    assert_eq!(ample.channels, vec![0..32; 1]);
+    assert!(ample.device_bytes.is_some() && ample.grid_count == 8);
+
+    let needed = ample.device_bytes.unwrap();
+    let tight = split(&[gpu(Some(needed - 1))], &ROOM).unwrap();
+    assert!(tight.channels.len() > 1 && tight.device_bytes.unwrap() < needed);
+
+    assert_eq!(split(&[gpu(None), gpu(None)], &ROOM).unwrap().channels, [0..16, 16..32]);
+    // The smaller device decides.
+    let unequal = split(&[gpu(None), gpu(Some(needed / 3))], &ROOM);
+    assert!(unequal.unwrap().channels.len() > 2);
+
+    let whole = Limits { whole_cube: true, ..ROOM };
+    assert_eq!(split(&[gpu(None), gpu(None)], &whole).unwrap().channels, vec![0..32; 1]);
+    let error = split(&[gpu(Some(needed / 2))], &whole).unwrap_err().to_string();
+    assert!(error.contains("device memory for --cyclecontrol cube"), "{error}");
+    let error = split(&[gpu(Some(1 << 20))], &ROOM).unwrap_err().to_string();
+    assert!(error.contains("device memory for one channel: "), "{error}");
+    assert!(error.contains("1.0 MB available") && error.contains("--device-memory"), "{error}");
+}
+
+/// Loses the device when the job asks for the `count`-th time whether to stop.
+struct Saboteur<'a> {
+    gpu: &'a Gpu,
+    count: AtomicUsize,
+    last: usize,
+}
+
+impl Progress for Saboteur<'_> {
+    fn event(&self, event: Event) {
+        Silent.event(event);
+    }
+
+    fn stop_requested(&self) -> Option<String> {
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 == self.last {
+            self.gpu.lose();
+        }
+        None
+    }
+}
+
+/// Files of all products that look finished, with their contents.
+fn finished(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.to_string_lossy().ends_with(".incomplete") {
+            files.extend(finished(&path));
+        } else if path.is_file() {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// Before the batch, and between dirty image and clean. (While channels are written their planes have
+/// left the device.)
+#[test]
+fn a_lost_device_ends_the_run_and_harms_nothing() {
+    for last in 1..=2 {
+        let dir = tempfile::tempdir().unwrap();
+        image(&config(dir.path(), &[("backend", "cpu")]), &Silent).unwrap();
+        let before = finished(dir.path());
+        assert!(before.len() > 10, "{:?}", before.keys());
+        let settings = [("backend", "gpu"), ("overwrite", "true"), ("niter", "50")];
+        let config = config(dir.path(), &settings);
+        let plan = Plan::new(&config).unwrap();
+        let gpus = [gpu(None)];
+        let progress = Saboteur { gpu: &gpus[0], count: AtomicUsize::new(0), last };
+        let planned = Planned {
+            config: &config,
+            plan: &plan,
+            limits: ROOM,
+            reason: String::new(),
+            progress: &progress,
+            started: Instant::now(),
+        };
+        let error = run(planned, &gpus).unwrap_err();
+        assert!(matches!(error, Error::Device { .. }), "{last}: {error}");
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().contains("lost"), "{last}: {error}");
+        assert!(finished(dir.path()) == before, "{last}: a product has changed");
+    }
+}
