@@ -3,8 +3,11 @@
 //! Reading order: [`adapter`] lists and chooses devices, `device` opens one and turns everything that
 //! can go wrong on it into [`Error::Device`](crate::Error::Device), `buffer` lays planes and grids out
 //! in memory, `recorder` collects commands and submits them in portions, `timestamps` has the device
-//! time them, `shader` and `program` assemble and compile the WGSL of `shaders/`; then the stages, one
-//! file each, under the names they have in the trait.
+//! time them, `readback` brings planes to the host, `shader` and `program` assemble and compile the WGSL
+//! of `shaders/`; then the stages, one file each, under the names they have in the trait. `samples`,
+//! `uv_tiles`, `kernel` and `factor` are what `grid` needs (visibilities, the rows' places and lists of uv
+//! tiles, the convolution function and the w-term as the shaders have them), `tiles` are the masks of
+//! `peak` and `hogbom`.
 //!
 //! Planes and grids stay on the device; only what [`PlaneStore::get`](super::PlaneStore::get) asks
 //! for comes back. Every stage records its commands and returns; errors of the device surface at the
