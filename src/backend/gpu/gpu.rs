@@ -10,7 +10,7 @@ use wgpu::BufferUsages;
 
 use super::{
     adapter,
-    buffer::{MOST_STAGED_BYTES, Stack},
+    buffer::MOST_STAGED_BYTES,
     device::{Allocation, Device},
     fft::{FftLibrary, FftPlans, Workgroup},
     hogbom, memory,
@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{Backend, Memory, PlaneStore, Traffic, Transform},
+    backend::{Backend, Gridder, Memory, PlaneStore, Source, Traffic, Transform},
     gridding::OperatorPlan,
+    ms::VisBlock,
 };
 
 /// What a user chooses of the GPU backend.
@@ -177,8 +178,12 @@ impl Backend for Gpu {
         // stages need is laid out and compiled.
         let mut grids = self.grids(plan, 0)?;
         let mut planes = self.zeros(0, plan.image.ny, plan.image.nx)?;
-        let rows = plan.rows().uvw_m.len();
-        Stack::new(&self.device, "visibilities", 0, rows, size_of::<[f32; 4]>())?;
+        let rows = Arc::clone(plan.rows());
+        let mut samples =
+            self.samples(plan, &VisBlock { rows, channels: 0..0, layers: Vec::new() })?;
+        self.grid(plan, 0, &samples, Source::Weights, &[], &mut grids)?;
+        self.degrid(plan, 0, &grids, &[], &mut samples)?;
+        hogbom::check(self, &planes)?;
         self.fft_adjoint(plan, &mut grids, 0)?;
         (0..plan.passes.len())
             .try_for_each(|pass| self.correct_adjoint(plan, pass, &grids, &[], &mut planes))

@@ -14,7 +14,7 @@ use super::{
     GpuPlanes,
     batch::most_per_dispatch,
     gpu::Gpu,
-    minor::{check_bindings, most_words, too_large},
+    minor::{most_words, too_large},
     shader::{Split, Variant, shared_struct},
     tiles::TILE,
 };
@@ -132,6 +132,13 @@ struct Progress {
     peak: f32,
 }
 
+/// Fails if the device cannot clean planes that are cut as these are.
+pub(super) fn check(gpu: &Gpu, planes: &GpuPlanes) -> Result<()> {
+    let split = planes.stack.split();
+    let Shaders { psf_blocks, psf_windows, subtract, hogbom } = Shaders::new(split, split, split);
+    [psf_blocks, psf_windows, subtract, hogbom].iter().try_for_each(|v| gpu.program(v).map(drop))
+}
+
 /// Hogbom's loop on the channels of `controls`, which are distinct and fit the planes.
 pub(super) fn hogbom(
     gpu: &Gpu,
@@ -140,13 +147,11 @@ pub(super) fn hogbom(
     model: &GpuPlanes,
     controls: &[HogbomControl<'_>],
 ) -> Result<Vec<HogbomResult>> {
-    let splits = [residual, psf, model].map(|planes| planes.stack.split());
-    check_bindings(gpu, &splits, 2)?;
+    let [a, b, c] = [residual, psf, model].map(|planes| planes.stack.split());
     // Positions travel as two halves of a word.
     if residual.nx.max(residual.ny) > usize::from(u16::MAX) {
         return Err(too_large(gpu, "a side of more than 65535 pixels"));
     }
-    let [a, b, c] = splits;
     let work = Work { gpu, shaders: Shaders::new(a, b, c), residual, psf, model };
     let mut groups = work.groups(controls)?;
     for group in &groups {

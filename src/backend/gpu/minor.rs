@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak, shader::Split};
+use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak};
 use crate::{
     Error, Result,
     backend::{HogbomControl, HogbomResult, Minor, Peak},
@@ -71,21 +71,4 @@ pub(super) fn too_large(gpu: &Gpu, what: &str) -> Error {
         available: format!("{} bytes on {}", 4 * most_words(gpu), gpu.device.info.name),
         remedy: "image fewer pixels, choose another --device, or --backend cpu".into(),
     }
-}
-
-/// Fails if a shader that binds stacks of these splits and `others` more exceeds the device.
-pub(super) fn check_bindings(gpu: &Gpu, splits: &[Split], others: u32) -> Result<()> {
-    let needed = splits.iter().map(|s| s.parts).sum::<u32>() + others;
-    let available = gpu.device.limits.max_storage_buffers_per_shader_stage;
-    if needed <= available {
-        return Ok(());
-    }
-    Err(Error::Device {
-        device: gpu.device.info.name.clone(),
-        problem: format!(
-            "planes of this size need {needed} storage bindings in the minor cycle, and it offers \
-             {available}"
-        ),
-        remedy: "image fewer pixels, choose another with --device, or use --backend cpu".into(),
-    })
 }

@@ -14,7 +14,7 @@ use super::{
     device::Device,
     shader::{Assembled, Slot, Variant, assemble},
 };
-use crate::Result;
+use crate::{Error, Result};
 
 /// A compute pipeline and the layout of its one bind group.
 pub(super) struct Program {
@@ -26,6 +26,7 @@ impl Program {
     fn compile(device: &Device, variant: &Variant) -> Result<Self> {
         let bug = |why: String| device.bug(format!("shader {}: {why}", variant.source));
         let Assembled { wgsl, slots } = assemble(variant).map_err(bug)?;
+        check_bindings(device, variant.source, &slots)?;
         let scope = device.raw.push_error_scope(ErrorFilter::Validation);
 
         let entries: Vec<_> = (0..).zip(&slots).map(|(n, slot)| layout_entry(n, *slot)).collect();
@@ -86,6 +87,23 @@ impl Program {
         pass.set_bind_group(0, group, &[]);
         pass.dispatch_workgroups(workgroups[0], workgroups[1], workgroups[2]);
     }
+}
+
+/// Fails if a shader binds more storage than the device allows: large arrays are bound in parts.
+fn check_bindings(device: &Device, source: &str, slots: &[Slot]) -> Result<()> {
+    let needed = slots.iter().filter(|s| matches!(s, Slot::Storage { .. })).count();
+    let available = device.limits.max_storage_buffers_per_shader_stage as usize;
+    if needed <= available {
+        return Ok(());
+    }
+    Err(Error::Device {
+        device: device.info.name.clone(),
+        problem: format!(
+            "a job of this size needs {needed} storage bindings in stage {source}, and it offers \
+             {available}"
+        ),
+        remedy: "image fewer pixels, choose another with --device, or use --backend cpu".into(),
+    })
 }
 
 fn layout_entry(binding: u32, slot: Slot) -> BindGroupLayoutEntry {

@@ -116,3 +116,16 @@ fn tables_count_in_the_memory_budget() {
     let error = gpu.hogbom(&mut residual, &psf, &mut model, &[control]).unwrap_err();
     assert!(matches!(error, Error::Resources { .. }), "{error}");
 }
+
+#[test]
+fn too_few_storage_bindings_are_an_error_that_names_them() {
+    let mut gpu = gpu_with(with_binding(1 << 10));
+    gpu.device.limits.max_storage_buffers_per_shader_stage = 8;
+    // Three planes in three parts each, tiles and work.
+    let planes = gpu.zeros(1, 26, 26).unwrap();
+    let message = super::hogbom::check(&gpu, &planes).unwrap_err().to_string();
+    assert!(message.contains("11 storage bindings") && message.contains("offers 8"), "{message}");
+    assert!(message.contains("--backend cpu"), "{message}");
+    let planes = gpu.zeros(1, 16, 16).unwrap();
+    super::hogbom::check(&gpu, &planes).unwrap();
+}
