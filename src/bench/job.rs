@@ -48,7 +48,7 @@ pub struct Job {
 }
 
 impl Default for Job {
-    /// One that takes two cores ten seconds.
+    /// One that takes two cores a few seconds.
     fn default() -> Self {
         Self {
             pixels: 1024,

@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{
     Error,
-    backend::gpu::{Gpu, GpuOptions},
+    backend::gpu::{Gpu, GpuOptions, tests::gpu_with},
     config::Parameters,
     report::Silent,
 };
@@ -40,12 +40,9 @@ fn config(dir: &Path, settings: &[(&str, &str)]) -> Config {
     Config::new(&parameters).unwrap()
 }
 
-/// A device for tests: the first of the machine, software if there is no other. A test that needs
-/// one fails where there is none; it is never skipped.
+/// A device for tests with this much memory.
 fn gpu(memory_bytes: Option<u64>) -> Gpu {
-    let device = std::env::var("CUBECLEAN_TEST_DEVICE").unwrap_or_else(|_| "0".into());
-    Gpu::open(&GpuOptions { device: Some(device), memory_bytes, ..GpuOptions::default() })
-        .unwrap_or_else(|e| panic!("this test needs a GPU or a software one: {e}"))
+    gpu_with(GpuOptions { memory_bytes, ..GpuOptions::default() })
 }
 
 const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false };

@@ -153,6 +153,15 @@ impl Gpu {
         self.device.upload(label, BufferUsages::STORAGE, bytemuck::cast_slice(values))
     }
 
+    /// Runs everything recorded so far, and reads the words that it left at the beginning of a staging
+    /// buffer; `label` says what they are.
+    pub(super) fn read(&self, label: &str, staging: &Allocation, words: &mut [u32]) -> Result<()> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+        let submission = self.recorder.flush(&self.device)?;
+        let mapping = self.device.map(staging, bytes.len(), submission);
+        self.device.read(label, staging, mapping, bytes)
+    }
+
     /// Records a dispatch of a program on buffers, given in the order of its bindings.
     pub(super) fn dispatch(
         &self,

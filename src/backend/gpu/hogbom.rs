@@ -300,10 +300,7 @@ impl Readback {
     fn finish(self, gpu: &Gpu) -> Result<Vec<u32>> {
         let mut words = vec![0u32; self.words];
         if self.words > 0 {
-            let submission = gpu.recorder.flush(&gpu.device)?;
-            let mapping = gpu.device.map(&self.staging, 4 * self.words, submission);
-            let bytes = bytemuck::cast_slice_mut(&mut words);
-            gpu.device.read("components", &self.staging, mapping, bytes)?;
+            gpu.read("components", &self.staging, &mut words)?;
         }
         Ok(words)
     }

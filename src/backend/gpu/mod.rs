@@ -43,7 +43,7 @@ mod transform;
 mod uv_tiles;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use adapter::{AdapterSummary, adapters};
 pub use fft::FftLibrary;

@@ -76,10 +76,8 @@ pub(super) fn peak(
         }
         rest = &rest[lists.len()..];
     }
-    let submission = gpu.recorder.flush(&gpu.device)?;
-    let mapping = gpu.device.map(&staging, 8 * channels.len(), submission);
     let mut words = vec![0u32; 2 * channels.len()];
-    gpu.device.read("peaks", &staging, mapping, bytemuck::cast_slice_mut(&mut words))?;
+    gpu.read("peaks", &staging, &mut words)?;
     let peak = |word: &[u32]| {
         let pixel = word[0] as usize - 1;
         (word[0] != NONE).then(|| Peak { pixel, value: f32::from_bits(word[1]) })

@@ -26,7 +26,7 @@ use crate::{
 
 /// A device for tests: the first of the machine, software if there is no other. A test that needs
 /// one fails where there is none; it is never skipped.
-pub(super) fn gpu_with(options: GpuOptions) -> Gpu {
+pub(crate) fn gpu_with(options: GpuOptions) -> Gpu {
     let device = std::env::var("CUBECLEAN_TEST_DEVICE").unwrap_or_else(|_| "0".into());
     Gpu::open(&GpuOptions { device: Some(device), ..options })
         .unwrap_or_else(|e| panic!("this test needs a GPU or a software one: {e}"))
