@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cubeclean::{
     Result,
     backend::{
-        Backend, Clock, HogbomControl, Source, Stage,
+        Backend, Clock, MinorControl, Source, Stage,
         cpu::CpuBackend,
         gpu::{Gpu, GpuOptions, adapters},
     },
@@ -144,7 +144,7 @@ fn minor<B: Backend>(
     all: &[usize],
 ) -> Result<()> {
     let max_iter = made.job.iterations;
-    let control = |&channel: &usize| HogbomControl {
+    let control = |&channel: &usize| MinorControl {
         channel,
         mask: &made.mask,
         gain: 0.1,

@@ -1,7 +1,7 @@
 //! Tests of the minor cycle that every backend must pass: Hogbom against a textbook full-plane loop,
 //! positions and bits of all components equal.
 
-use super::{HogbomControl, HogbomResult, Minor, Peak};
+use super::{Minor, MinorControl, MinorResult, Peak};
 use crate::mask::Mask;
 
 /// Gain, threshold, largest number of components.
@@ -109,7 +109,7 @@ pub(super) fn compare_channels<B: Minor>(
     n: usize,
     (ny, nx): (usize, usize),
     cases: &[Case<'_>],
-) -> Vec<HogbomResult> {
+) -> Vec<MinorResult> {
     let zeros = || backend.zeros(n, ny, nx).unwrap();
     let (mut residual, mut psf, mut model) = (zeros(), zeros(), zeros());
     for case in cases {
@@ -118,7 +118,7 @@ pub(super) fn compare_channels<B: Minor>(
     }
     let controls: Vec<_> = cases
         .iter()
-        .map(|&Case { channel, mask, limits: (gain, threshold, max_iter), .. }| HogbomControl {
+        .map(|&Case { channel, mask, limits: (gain, threshold, max_iter), .. }| MinorControl {
             channel,
             mask,
             gain,
@@ -160,7 +160,7 @@ pub(super) fn compare<B: Minor>(
     shape: (usize, usize),
     mask: &Mask,
     limits: Limits,
-) -> HogbomResult {
+) -> MinorResult {
     let case = Case { channel: 1, residual, psf, mask, limits };
     compare_channels(backend, 2, shape, &[case]).remove(0)
 }
@@ -239,7 +239,7 @@ pub(super) fn nothing_is_done_where_there_is_nothing_to_do<B: Minor>(backend: &B
         assert!(result.components.is_empty());
         result
     };
-    assert_eq!(idle(&residual, &empty, (0.1, 0.0, 9)), HogbomResult::default());
+    assert_eq!(idle(&residual, &empty, (0.1, 0.0, 9)), MinorResult::default());
     idle(&residual, &all, (0.1, 2.0, 9));
     idle(&residual, &all, (0.1, f32::NAN, 9));
     idle(&residual, &all, (0.1, f32::INFINITY, 9));
@@ -280,7 +280,7 @@ pub(super) fn nan_and_infinity_are_survived<B: Minor>(backend: &B) {
     compare(backend, &good, &psf, shape, &all, (0.0, 0.1, 20));
     residual[40 * nx + 3] = f32::NEG_INFINITY;
     let result = compare(backend, &residual, &good_psf, shape, &all, limits);
-    assert_eq!(result, HogbomResult { components: vec![], peak: f32::INFINITY });
+    assert_eq!(result, MinorResult { peak: f32::INFINITY, ..MinorResult::default() });
 }
 
 pub(super) fn a_diverging_loop_ends<B: Minor>(backend: &B) {
@@ -365,7 +365,7 @@ pub(super) fn planes_that_do_not_fit_are_refused<B: Minor>(backend: &B) {
     let (mut planes, psfs, mut model) = (zeros(4), zeros(5), zeros(4));
     let mask = Mask::new(4, 4, true);
     let control =
-        |channel| HogbomControl { channel, mask: &mask, gain: 0.1, threshold: 0.0, max_iter: 1 };
+        |channel| MinorControl { channel, mask: &mask, gain: 0.1, threshold: 0.0, max_iter: 1 };
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(0)]).is_err());
     let psfs = zeros(4);
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(1)]).is_err());

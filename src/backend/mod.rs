@@ -7,6 +7,7 @@
 //! one pointing ([`crate::gridding::OperatorPlan`] lists them).
 
 pub mod cpu;
+mod deconvolver;
 pub mod gpu;
 mod operators;
 mod stage;
@@ -15,6 +16,7 @@ mod traffic;
 #[cfg(test)]
 mod minor_tests;
 
+pub use deconvolver::{Deconvolver, MinorControl, MinorResult, Scales};
 pub use operators::Batch;
 pub use stage::{Clock, Stage, StageTimes};
 pub use traffic::{Cargo, Traffic};
@@ -160,30 +162,6 @@ pub struct Peak {
     pub value: f32,
 }
 
-/// One channel's share of a minor cycle.
-#[derive(Clone, Debug)]
-pub struct HogbomControl<'a> {
-    /// Position in the batch.
-    pub channel: usize,
-    /// Where components may be placed.
-    pub mask: &'a Mask,
-    /// Loop gain.
-    pub gain: f32,
-    /// Stop when no |residual| in the mask exceeds this, Jy/beam.
-    pub threshold: f32,
-    /// Stop after this many components.
-    pub max_iter: usize,
-}
-
-/// What a channel's minor cycle did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HogbomResult {
-    /// (plane index, flux Jy/pixel) in the order found; iterations = length.
-    pub components: Vec<(u32, f32)>,
-    /// Largest |residual| in the mask afterwards; 0 for an empty mask.
-    pub peak: f32,
-}
-
 /// The minor cycle: `peak`, `subtract`.
 pub trait Minor: PlaneStore {
     /// Stage `peak`: for each (batch channel, mask) the peak within the mask, `None` if it is empty.
@@ -199,8 +177,31 @@ pub trait Minor: PlaneStore {
         residual: &mut Self::Planes,
         psf: &Self::Planes,
         model: &mut Self::Planes,
-        controls: &[HogbomControl<'_>],
-    ) -> Result<Vec<HogbomResult>>;
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>>;
+
+    /// Clark's loop.
+    fn clark(
+        &self,
+        _residual: &mut Self::Planes,
+        _psf: &Self::Planes,
+        _model: &mut Self::Planes,
+        _controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        todo!("clark")
+    }
+
+    /// The multiscale loop.
+    fn multiscale(
+        &self,
+        _scales: &Scales,
+        _residual: &mut Self::Planes,
+        _psf: &Self::Planes,
+        _model: &mut Self::Planes,
+        _controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        todo!("multiscale")
+    }
 }
 
 /// Where a backend keeps what it works on, and how much of it a job may take.

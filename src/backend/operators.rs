@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    Clock, Gridder, HogbomControl, HogbomResult, Minor, Peak, PlaneStore, Source, Stage, StageTimes,
+    Clock, Deconvolver, Gridder, Minor, MinorControl, MinorResult, Peak, PlaneStore, Source, Stage,
+    StageTimes,
 };
 use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 
@@ -241,10 +242,19 @@ impl<B: Gridder + Minor> Batch<'_, B> {
     }
 
     /// Runs the minor cycle of the channels in `controls`; their models gain the components.
-    pub fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
+    pub fn minor_cycle(
+        &mut self,
+        deconvolver: &Deconvolver,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
         let Self { backend, residual, psf, model, timer, .. } = self;
-        let results =
-            timer.time(Stage::Minor, || backend.hogbom(residual, psf, model, controls))?;
+        let results = timer.time(Stage::Minor, || match deconvolver {
+            Deconvolver::Hogbom => backend.hogbom(residual, psf, model, controls),
+            Deconvolver::Clark => backend.clark(residual, psf, model, controls),
+            Deconvolver::Multiscale(scales) => {
+                backend.multiscale(scales, residual, psf, model, controls)
+            }
+        })?;
         for (control, result) in controls.iter().zip(&results) {
             self.has_model[control.channel] |= !result.components.is_empty();
         }

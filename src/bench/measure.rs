@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Synthetic;
 use crate::{
-    backend::{Backend, Batch, Clock, HogbomControl, Stage, StageTimes},
+    backend::{Backend, Batch, Clock, Deconvolver, MinorControl, Stage, StageTimes},
     error::Result,
 };
 
@@ -144,9 +144,9 @@ fn once<B: Backend>(
     let kept: Vec<usize> = if keep { job.kept() } else { Vec::new() };
     let dirty_planes = kept.iter().map(|&c| batch.residual_plane(c)).collect::<Result<Vec<_>>>()?;
 
-    let controls: Vec<HogbomControl<'_>> = all
+    let controls: Vec<MinorControl<'_>> = all
         .iter()
-        .map(|&channel| HogbomControl {
+        .map(|&channel| MinorControl {
             channel,
             mask: &synthetic.mask,
             gain: GAIN,
@@ -156,7 +156,7 @@ fn once<B: Backend>(
         .collect();
     let mut results = Vec::new();
     let minor = wall(&mut || {
-        results = batch.hogbom(&controls)?;
+        results = batch.minor_cycle(&Deconvolver::Hogbom, &controls)?;
         Ok(())
     })?;
     let cycle = wall(&mut || batch.make_residual(&all))?;

@@ -3,9 +3,13 @@
 //! The rules and their order were measured on tclean (casatasks 6.7). Where tclean computes in
 //! single precision, so does this.
 
+use crate::backend::Deconvolver;
+
 /// What a user asks of cleaning.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CleanParams {
+    /// The algorithm of the minor cycle.
+    pub deconvolver: Deconvolver,
     /// Largest number of components; 0: none, the dirty cube is restored.
     pub niter: usize,
     /// Loop gain.
@@ -34,6 +38,7 @@ impl Default for CleanParams {
     /// tclean's defaults, controlled per channel.
     fn default() -> Self {
         Self {
+            deconvolver: Deconvolver::Hogbom,
             niter: 0,
             gain: 0.1,
             threshold: 0.0,

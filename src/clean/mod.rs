@@ -18,7 +18,7 @@ pub use record::{ChannelClean, MinorRecord};
 use control::{Control, Level, cyclethreshold};
 
 use crate::{
-    backend::{Batch, Gridder, HogbomControl, HogbomResult, Minor, Peak},
+    backend::{Batch, Deconvolver, Gridder, Minor, MinorControl, MinorResult, Peak},
     beam::{Beam, NoBeam, fit_psf, sidelobe_level},
     error::Result,
     geometry::ImageGrid,
@@ -35,7 +35,11 @@ pub trait Cycles {
     /// The residuals' peaks within masks.
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>>;
     /// The minor cycle.
-    fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>>;
+    fn minor_cycle(
+        &mut self,
+        deconvolver: &Deconvolver,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>>;
     /// The major cycle: residuals of `channels` from their models.
     fn make_residual(&mut self, channels: &[usize]) -> Result<()>;
 }
@@ -53,8 +57,12 @@ impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
         Batch::peak(self, channels)
     }
 
-    fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
-        Batch::hogbom(self, controls)
+    fn minor_cycle(
+        &mut self,
+        deconvolver: &Deconvolver,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        Batch::minor_cycle(self, deconvolver, controls)
     }
 
     fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
@@ -293,7 +301,7 @@ fn minor_cycle(
     let mut controls = Vec::new();
     for group in groups.iter() {
         for state in group.channels.iter().map(|&i| &states[i]).filter(|s| s.has_data) {
-            controls.push(HogbomControl {
+            controls.push(MinorControl {
                 channel: state.index,
                 mask: state.mask.mask(),
                 gain: params.gain,
@@ -302,7 +310,7 @@ fn minor_cycle(
             });
         }
     }
-    let mut results = batch.hogbom(&controls)?.into_iter();
+    let mut results = batch.minor_cycle(&params.deconvolver, &controls)?.into_iter();
     let mut cleaned = Vec::new();
     for group in groups.iter_mut() {
         for &i in &group.channels {

@@ -107,7 +107,11 @@ impl Cycles for Synthetic {
         CpuBackend.peak(&self.residual, channels)
     }
 
-    fn hogbom(&mut self, controls: &[HogbomControl<'_>]) -> Result<Vec<HogbomResult>> {
+    fn minor_cycle(
+        &mut self,
+        _: &Deconvolver,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
         CpuBackend.hogbom(&mut self.residual, &self.psf, &mut self.model, controls)
     }
 

@@ -22,6 +22,7 @@ pub use crate::{
 };
 
 use crate::{
+    backend::Deconvolver,
     beam::Beam,
     cube::{Format, Product},
     geometry::Direction,
@@ -90,6 +91,8 @@ pub struct Config {
     /// Level of the primary beam below which images are blank; negative: nowhere.
     pub pblimit: f64,
 
+    /// The algorithm of the minor cycle.
+    pub deconvolver: Deconvolver,
     /// Largest number of components; 0: no cleaning.
     pub niter: usize,
     /// Loop gain.

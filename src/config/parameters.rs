@@ -139,7 +139,7 @@ impl Parameters {
     }
 
     /// One of several words, in any case.
-    pub(super) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+    pub(super) fn choice<T: Clone>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
         choice_of(name, self.text(name), choices)
     }
 }
@@ -159,9 +159,9 @@ pub(super) fn number_of<T: FromStr + Copy>(
 }
 
 /// Reads one word; see [`Parameters::choice`].
-pub(super) fn choice_of<T: Copy>(name: &str, text: &str, choices: &[(&str, T)]) -> Result<T> {
+pub(super) fn choice_of<T: Clone>(name: &str, text: &str, choices: &[(&str, T)]) -> Result<T> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-    found.map(|(_, value)| *value).ok_or_else(|| {
+    found.map(|(_, value)| value.clone()).ok_or_else(|| {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         Error::parameter(name, text, "is not available", format!("give {}", either(&words)))
     })

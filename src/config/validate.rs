@@ -5,7 +5,7 @@ mod machine;
 
 use std::path::PathBuf;
 
-use deconvolution::{mask, psf_fractions, restoringbeam, threshold};
+use deconvolution::{deconvolver, mask, psf_fractions, restoringbeam, threshold};
 use machine::{backend, bytes, devices};
 
 use super::{
@@ -42,7 +42,6 @@ impl Config {
             )
         })?;
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
-        p.choice("deconvolver", &[("hogbom", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
         Ok(Self {
             vis: vis(p)?,
@@ -106,6 +105,7 @@ impl Config {
                 "a number between -1 and 1 (0.2)",
             )?,
 
+            deconvolver: deconvolver(p)?,
             niter: p.number("niter", |_: usize| true, "a whole number, 0 or more")?,
             gain: p.number(
                 "gain",

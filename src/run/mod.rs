@@ -246,6 +246,7 @@ fn restoring_beams(
 
 fn clean_params(config: &Config) -> CleanParams {
     CleanParams {
+        deconvolver: config.deconvolver.clone(),
         niter: config.niter,
         gain: config.gain as f32,
         threshold: config.threshold as f32,

@@ -2,7 +2,7 @@
 //! Hogbom's or the control's, not the gridding's.
 
 use cubeclean::{
-    backend::{HogbomControl, Minor, PlaneStore, cpu::CpuBackend},
+    backend::{Minor, MinorControl, PlaneStore, cpu::CpuBackend},
     clean::Noise,
     mask::Mask,
 };
@@ -48,7 +48,7 @@ fn hog_fixed_usermask_channel_by_channel() {
         cpu.put(psfs, 0, psf.as_slice().unwrap()).unwrap();
         let start = cpu.peak(residuals, &[(0, &mask)]).unwrap()[0].unwrap();
         assert!((f64::from(start.value.abs()) - of("startPeakRes")).abs() < 2e-6);
-        let control = HogbomControl {
+        let control = MinorControl {
             channel: 0,
             mask: &mask,
             gain: 0.1,

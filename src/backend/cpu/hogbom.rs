@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{CpuBackend, CpuPlanes};
 use crate::{
-    backend::{HogbomControl, HogbomResult, Minor, Peak},
+    backend::{Minor, MinorControl, MinorResult, Peak},
     error::{Error, Result},
     mask::{Mask, Run},
 };
@@ -36,8 +36,8 @@ impl Minor for CpuBackend {
         residual: &mut CpuPlanes,
         psf: &CpuPlanes,
         model: &mut CpuPlanes,
-        controls: &[HogbomControl<'_>],
-    ) -> Result<Vec<HogbomResult>> {
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
         let (ny, nx) = (residual.ny(), residual.nx());
         for control in controls {
             check_mask(residual, control.channel, control.mask)?;
@@ -72,10 +72,10 @@ fn clean_channel(
     residual: &mut [f32],
     psf: &[f32],
     model: &mut [f32],
-    control: &HogbomControl<'_>,
-) -> HogbomResult {
+    control: &MinorControl<'_>,
+) -> MinorResult {
     let mut strip = Strip::gather(residual, control.mask);
-    let mut result = HogbomResult::default();
+    let mut result = MinorResult::default();
     let mut peak = strip.peak();
     while let Some(Peak { pixel, value }) = peak {
         // Written so that a NaN threshold stops rather than runs on.

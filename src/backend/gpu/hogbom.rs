@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{HogbomControl, HogbomResult},
+    backend::{MinorControl, MinorResult},
 };
 use group::{Draft, Group};
 
@@ -145,8 +145,8 @@ pub(super) fn hogbom(
     residual: &GpuPlanes,
     psf: &GpuPlanes,
     model: &GpuPlanes,
-    controls: &[HogbomControl<'_>],
-) -> Result<Vec<HogbomResult>> {
+    controls: &[MinorControl<'_>],
+) -> Result<Vec<MinorResult>> {
     let [a, b, c] = [residual, psf, model].map(|planes| planes.stack.split());
     // Positions travel as two halves of a word.
     if residual.nx.max(residual.ny) > usize::from(u16::MAX) {
@@ -157,7 +157,7 @@ pub(super) fn hogbom(
     for group in &groups {
         group.prepare(&work)?;
     }
-    let mut results = vec![HogbomResult::default(); controls.len()];
+    let mut results = vec![MinorResult::default(); controls.len()];
     while !groups.is_empty() {
         round(&work, &mut groups, &mut results)?;
         groups.retain(Group::is_open);
@@ -167,7 +167,7 @@ pub(super) fn hogbom(
 
 impl<'a> Work<'a> {
     /// Channels in groups, in their order; a group's tables fit one binding each.
-    fn groups(&self, controls: &[HogbomControl<'_>]) -> Result<Vec<Group>> {
+    fn groups(&self, controls: &[MinorControl<'_>]) -> Result<Vec<Group>> {
         let most = most_words(self.gpu);
         let mut groups = Vec::new();
         let mut draft = Draft::default();
@@ -212,7 +212,7 @@ impl<'a> Work<'a> {
 }
 
 /// One dispatch of the loop for all channels that are not done, and what follows from where they end.
-fn round(work: &Work<'_>, groups: &mut [Group], results: &mut [HogbomResult]) -> Result<()> {
+fn round(work: &Work<'_>, groups: &mut [Group], results: &mut [MinorResult]) -> Result<()> {
     let gpu = work.gpu;
     // All dispatches before all copies: groups share no buffer, so that the device may run them side
     // by side.

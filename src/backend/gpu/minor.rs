@@ -6,7 +6,7 @@ mod tests;
 use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak};
 use crate::{
     Error, Result,
-    backend::{HogbomControl, HogbomResult, Minor, Peak},
+    backend::{Minor, MinorControl, MinorResult, Peak},
     mask::Mask,
 };
 
@@ -23,8 +23,8 @@ impl Minor for Gpu {
         residual: &mut GpuPlanes,
         psf: &GpuPlanes,
         model: &mut GpuPlanes,
-        controls: &[HogbomControl<'_>],
-    ) -> Result<Vec<HogbomResult>> {
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
         let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
         batch::check_distinct(&self.device, &channels)?;
         for control in controls {

@@ -2,12 +2,17 @@
 
 use super::not_negative;
 use crate::{
+    backend::Deconvolver,
     beam::Beam,
     config::{AutoMask, MaskChoice, Parameters, RestoringBeam},
     error::{Error, Result},
     mask::auto::AutoMultithresh,
     units,
 };
+
+pub(super) fn deconvolver(p: &Parameters) -> Result<Deconvolver> {
+    p.choice("deconvolver", &[("hogbom", Deconvolver::Hogbom)])
+}
 
 pub(super) fn threshold(p: &Parameters) -> Result<f64> {
     let jy = units::flux_density("threshold", p.text("threshold"))?;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Result,
     backend::{
-        HogbomControl,
+        MinorControl,
         gpu::{
             device::Allocation,
             shader::Variant,
@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
         &mut self,
         work: &Work<'_>,
         position: usize,
-        control: &HogbomControl<'a>,
+        control: &MinorControl<'a>,
         most_words: usize,
     ) -> bool {
         let planes = [work.residual, work.psf, work.model];

@@ -106,7 +106,7 @@ fn tables_count_in_the_memory_budget() {
     let zeros = || gpu.zeros(1, 64, 64).unwrap();
     let (mut residual, psf, mut model) = (zeros(), zeros(), zeros());
     let mask = Mask::new(64, 64, true);
-    let control = crate::backend::HogbomControl {
+    let control = crate::backend::MinorControl {
         channel: 0,
         mask: &mask,
         gain: 0.1,

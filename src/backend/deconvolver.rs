@@ -1,0 +1,51 @@
+//! Which minor cycle is run, and what one channel's share of it takes and gives.
+
+use crate::mask::Mask;
+
+/// The algorithm of the minor cycle, with what only it needs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Deconvolver {
+    /// One point component at a time (Högbom 1974).
+    #[default]
+    Hogbom,
+    /// Components found with a patch of the PSF, subtracted exactly now and then (Clark 1980).
+    Clark,
+    /// Components of several widths (Cornwell 2008).
+    Multiscale(Scales),
+}
+
+/// The component shapes of [`Deconvolver::Multiscale`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scales {
+    /// Widths of the components, pixels; 0: a point. Distinct, ascending, at least one.
+    pub pixels: Vec<f32>,
+    /// tclean's `smallscalebias`, -1 to 1: above 0 small scales are preferred, below 0 large ones.
+    pub smallscalebias: f32,
+}
+
+/// One channel's share of a minor cycle.
+#[derive(Clone, Debug)]
+pub struct MinorControl<'a> {
+    /// Position in the batch.
+    pub channel: usize,
+    /// Where components may be placed.
+    pub mask: &'a Mask,
+    /// Loop gain.
+    pub gain: f32,
+    /// Stop when no |residual| in the mask exceeds this, Jy/beam.
+    pub threshold: f32,
+    /// Stop after this many components.
+    pub max_iter: usize,
+}
+
+/// What a channel's minor cycle did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MinorResult {
+    /// (plane index, flux) in the order found; iterations = length. The flux of a point is Jy/pixel; of
+    /// a wider component the Jy that its shape sums to where it lies wholly inside the image.
+    pub components: Vec<(u32, f32)>,
+    /// Index of each component's shape in [`Scales::pixels`]; empty where all are points.
+    pub scales: Vec<u8>,
+    /// Largest |residual| in the mask afterwards; 0 for an empty mask.
+    pub peak: f32,
+}
