@@ -101,6 +101,11 @@ impl Golden {
             .unwrap_or_else(|| panic!("golden {} has no {product}", self.name))
     }
 
+    /// Whether planes of a product were kept.
+    pub fn has(&self, product: &str) -> bool {
+        self.planes.contains_key(product) || self.masks.contains_key(product)
+    }
+
     /// One plane `[y, x]` of `residual`, `psf`, `image`, `image_pbcor`, `model` or `pb`.
     pub fn plane(&self, product: &str, channel: usize) -> Array2<f32> {
         let (channels, cube) = self
