@@ -1,6 +1,6 @@
 //! Fluxes of `small` against the sky that it was simulated with, beside tclean's.
 
-use std::f64::consts::{LN_2, PI};
+use std::f64::consts::LN_2;
 
 use ndarray::Array2;
 
@@ -16,6 +16,9 @@ const CELL: f64 = 0.1;
 /// Radius within which the disk and the ring of continuum lie, arcsec: beyond it are only points.
 const DISK: f64 = 5.2;
 
+/// Channels of `small` with line emission.
+const LINE: std::ops::RangeInclusive<usize> = 8..=23;
+
 /// A beam: half-power widths in arcsec, position angle in rad.
 #[derive(Clone, Copy)]
 struct Gaussian {
@@ -29,11 +32,6 @@ impl Gaussian {
         let (sin, cos) = self.pa.sin_cos();
         let (along, across) = (l * sin + m * cos, l * cos - m * sin);
         (-4.0 * LN_2 * ((along / self.major).powi(2) + (across / self.minor).powi(2))).exp()
-    }
-
-    /// Solid angle in pixels.
-    fn pixels(&self) -> f64 {
-        PI / (4.0 * LN_2) * self.major * self.minor / (CELL * CELL)
     }
 }
 
@@ -57,18 +55,35 @@ fn point(image: &Array2<f32>, beam: &Gaussian, [l0, m0, _]: [f64; 3]) -> f64 {
     product / square
 }
 
-/// Flux within [`DISK`] of the centre.
-fn disk(image: &Array2<f32>, beam: &Gaussian) -> f64 {
-    let inside = image.indexed_iter().filter(|(index, _)| {
-        let (l, m) = position(image, *index);
-        l.hypot(m) <= DISK
-    });
-    inside.map(|(_, &value)| f64::from(value)).sum::<f64>() / beam.pixels()
+/// Flux of the disk and the ring: their true shape, convolved with the beam, fitted to the image
+/// within [`DISK`] of the centre. (A sum over that aperture would be mostly its noise in channels
+/// without line.)
+fn disk(image: &Array2<f32>, beam: &Gaussian, sky: &[[f64; 3]]) -> f64 {
+    let (mut product, mut square) = (0.0, 0.0);
+    for (index, &value) in image.indexed_iter() {
+        let (l, m) = position(image, index);
+        if l.hypot(m) <= DISK {
+            let shape: f64 = sky.iter().map(|&[l0, m0, jy]| jy * beam.at(l - l0, m - m0)).sum();
+            product += f64::from(value) * shape;
+            square += shape * shape;
+        }
+    }
+    product / square * flux(sky)
 }
 
-fn true_disk(truth: &Truth, channel: usize) -> f64 {
+fn flux(sky: &[[f64; 3]]) -> f64 {
+    sky.iter().map(|s| s[2]).sum()
+}
+
+/// The disk and the ring of a channel of `small`: (l arcsec, m arcsec, Jy) of the pixels that matter.
+fn true_disk(truth: &Truth, channel: usize) -> Vec<[f64; 3]> {
     let index = truth.channels.iter().position(|&c| c == channel).expect("a channel with a truth");
-    truth.cube.index_axis(ndarray::Axis(0), index).iter().map(|&v| f64::from(v)).sum()
+    let plane = truth.cube.index_axis(ndarray::Axis(0), index);
+    let (nl, nm) = plane.dim();
+    let at = |i: usize, n: usize| (i as f64 - (n / 2) as f64) * truth.cell_arcsec;
+    let least = plane.iter().fold(0.0f32, |max, &v| max.max(v)) * 1e-4;
+    let bright = plane.indexed_iter().filter(|(_, jy)| **jy > least);
+    bright.map(|((i, j), &jy)| [at(i, nl), at(j, nm), f64::from(jy)]).collect()
 }
 
 /// Channel of `small` that the first channel of a run is.
@@ -82,7 +97,7 @@ pub fn print(runs: &[Made]) {
     let truth = small_truth();
     let mut table = Table::new(
         "Flux of `small`, mJy: truth, and the deviations of ours / CASA",
-        &["run", "channel", "point 1", "point 2", "point 3", "point 4", "disk and ring"],
+        &["run", "channel", "point 1", "point 2", "point 3", "point 4", "disk and ring", "noise"],
     );
     for made in runs {
         let Some(first) = first_channel(made) else { continue };
@@ -111,6 +126,12 @@ fn row(made: &Made, channel: usize, of_set: usize, truth: &Truth) -> Vec<String>
     for &source in &truth.points {
         cells.push(cell(source[2], point(&ours, &own, source), point(&theirs, &casa, source)));
     }
-    cells.push(cell(true_disk(truth, of_set), disk(&ours, &own), disk(&theirs, &casa)));
+    // Between the channels of the set there is no truth but for the continuum.
+    let sky = true_disk(truth, of_set);
+    cells.push(match made.casa.args["outframe"] == "LSRK" && LINE.contains(&of_set) {
+        true => "-".into(),
+        false => cell(flux(&sky), disk(&ours, &own, &sky), disk(&theirs, &casa, &sky)),
+    });
+    cells.push(format!("{:.2}", 1e3 * made.summary.channels[channel].rms));
     cells
 }
