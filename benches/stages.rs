@@ -2,7 +2,8 @@
 //! its caller, beside the device's own time where it keeps one. `cubeclean bench` times the stages
 //! within the job.
 //!
-//! `cargo bench --bench stages -- [--device NAME] [--pixels N] [--channels N] [--rows N]`
+//! `cargo bench --bench stages -- [--device NAME] [--pixels N] [--channels N] [--rows N]
+//! [--mask-fraction F]`
 //!
 //! Without `--device` the CPU alone is measured, and a GPU where there is hardware.
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use cubeclean::{
     Result,
     backend::{
-        Backend, Clock, MinorControl, Source, Stage,
+        Backend, Clock, MinorControl, MinorResult, Peak, Source, Stage,
         cpu::CpuBackend,
         gpu::{Gpu, GpuOptions, adapters},
     },
@@ -30,13 +31,14 @@ enum Ask {
     Run,
 }
 
-/// Repeats a call, and prints medians: wall time until the backend is done, and the device's time.
+/// Repeats a call, and prints medians: wall time until the backend is done, and the device's time. Gives
+/// the former, ms a channel.
 fn report<B: Backend>(
     backend: &B,
     channels: usize,
     (label, stage): (&str, Stage),
     call: &mut dyn FnMut(Ask) -> Result<()>,
-) -> Result<()> {
+) -> Result<f64> {
     backend.enter(None);
     // The first call compiles shaders.
     call(Ask::Prepare)?;
@@ -60,12 +62,13 @@ fn report<B: Backend>(
         times.sort_unstable();
         times[times.len() / 2].as_secs_f64() * 1e3 / channels as f64
     };
-    print!("  {label:<16} {:10.3}", median(&mut walls));
+    let wall = median(&mut walls);
+    print!("  {label:<16} {wall:10.3}");
     if backend.clock() == Clock::Device {
         print!("   device {:10.3}", median(&mut devices));
     }
     println!("   ({} calls)", walls.len());
-    Ok(())
+    Ok(wall)
 }
 
 /// Every stage of one backend, in the order of the flow.
@@ -76,7 +79,7 @@ fn stages<B: Backend>(backend: &B, made: &Synthetic) -> Result<()> {
     let planes = || backend.zeros(n, job.pixels, job.pixels);
     println!("\n{}, ms a channel and pass", backend.name());
     let report = |label: &str, stage, call: &mut dyn FnMut(Ask) -> Result<()>| {
-        report(backend, n, (label, stage), call)
+        report(backend, n, (label, stage), call).map(drop)
     };
     /// For stages that leave their input alone.
     fn plain(mut call: impl FnMut() -> Result<()>) -> impl FnMut(Ask) -> Result<()> {
@@ -133,7 +136,55 @@ fn stages<B: Backend>(backend: &B, made: &Synthetic) -> Result<()> {
         &mut plain(|| backend.degrid(plan, 0, &grids, &all, &mut samples)),
     )?;
     backend.clear(&mut model, &all)?;
+    deep(backend, made, (&mut residual, &psf, &mut model), &all)?;
     minor(backend, made, (&mut residual, &psf, &mut model), &all)
+}
+
+/// A minor cycle down to this fraction of the residual's peak.
+const DEPTH: f32 = 0.05;
+
+/// Hogbom's and Clark's loops from the same residual down to the same level.
+fn deep<B: Backend>(
+    backend: &B,
+    made: &Synthetic,
+    (residual, psf, model): (&mut B::Planes, &B::Planes, &mut B::Planes),
+    all: &[usize],
+) -> Result<()> {
+    let pixels = made.job.pixels;
+    let mut start = backend.zeros(all.len(), pixels, pixels)?;
+    backend.copy(residual, &mut start, all)?;
+    let asked: Vec<_> = all.iter().map(|&channel| (channel, &made.mask)).collect();
+    let peaks = backend.peak(residual, &asked)?;
+    let control = |(&channel, peak): (&usize, &Option<Peak>)| MinorControl {
+        channel,
+        mask: &made.mask,
+        gain: 0.1,
+        threshold: DEPTH * peak.map_or(0.0, |p| p.value.abs()),
+        max_iter: 100_000,
+    };
+    let controls: Vec<_> = all.iter().zip(&peaks).map(control).collect();
+    let mut walls = Vec::new();
+    for name in ["hogbom", "clark"] {
+        let mut results: Vec<MinorResult> = Vec::new();
+        let label = format!("{name} to {} %", 100.0 * DEPTH);
+        walls.push(report(backend, all.len(), (&label, Stage::Minor), &mut |ask| match ask {
+            Ask::Prepare => {
+                backend.copy(&start, residual, all)?;
+                backend.clear(model, all)
+            }
+            Ask::Run => {
+                results = match name {
+                    "clark" => backend.clark(residual, psf, model, &controls)?,
+                    _ => backend.hogbom(residual, psf, model, &controls)?,
+                };
+                Ok(())
+            }
+        })?);
+        let components: usize = results.iter().map(|r| r.components.len()).sum();
+        println!("    {components} components, {} pixels in the mask", made.mask.count());
+    }
+    println!("    clark / hogbom: {:.2}", walls[1] / walls[0]);
+    Ok(())
 }
 
 /// The minor cycle.
@@ -157,6 +208,7 @@ fn minor<B: Backend>(
         Ask::Prepare => Ok(()),
         Ask::Run => backend.hogbom(residual, psf, model, &controls).map(drop),
     })
+    .map(drop)
 }
 
 fn main() -> Result<()> {
@@ -171,6 +223,9 @@ fn main() -> Result<()> {
         pixels: number("--pixels", size.pixels),
         channels: number("--channels", size.channels),
         rows: number("--rows", size.rows),
+        mask_fraction: value("--mask-fraction")
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(size.mask_fraction),
         ..size
     };
     let made = Synthetic::new(&job)?;

@@ -1,5 +1,5 @@
-// Before Hogbom's loop: the largest |psf| of each block of 32 x 32 pixels, NaN left out. One
-// workgroup looks at eight blocks side by side, a thread at a column of one.
+// Before Hogbom's loop: the largest |psf| of each block of 32 x 32 pixels, within the patch of the PSF
+// that is used, NaN left out. One workgroup looks at eight blocks side by side, a thread at a column of one.
 //@ include minor
 //@ storage read psf f32
 
@@ -10,9 +10,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   channel = channels[params.first_channel + group.z];
   let x = group.x * 256u + t;
   var largest = 0u;
-  if x < params.nx {
-    let end = min(group.y * 32u + 32u, params.ny);
-    for (var y = group.y * 32u; y < end; y += 1u) {
+  // Left of the patch this wraps around to a large number.
+  if x - params.patch_x < params.patch_nx {
+    let end = min(group.y * 32u + 32u, params.patch_y + params.patch_ny);
+    for (var y = max(group.y * 32u, params.patch_y); y < end; y += 1u) {
       let magnitude =
         bitcast<u32>(psf_load(channel.psf + y * params.nx + x)) & 0x7fffffffu;
       if magnitude > largest && magnitude <= 0x7f800000u {

@@ -15,6 +15,11 @@ struct MinorParams {
   // The first channel and the first tile of each channel that this dispatch works on.
   first_channel: u32,
   first_tile: u32,
+  // The first column and row of the PSF that are used, and the numbers of those.
+  patch_x: u32,
+  patch_y: u32,
+  patch_nx: u32,
+  patch_ny: u32,
 }
 
 struct Channel {

@@ -31,10 +31,11 @@ fn refresh(t: u32, k: u32, begin: u32, end: u32) {
     for (var i = begin; i < end; i += 1u) {
       let position = work_load(channel.components + 2u * i);
       let flux = bitcast<f32>(work_load(channel.components + 2u * i + 1u));
-      // Left of and below the PSF these wrap around to large numbers.
+      // Left of and below the patch these wrap around to large numbers.
       let psf_x = shift_x - (position & 0xffffu);
       let psf_y = shift_y - vec4(position >> 16u);
-      let meets = inside & (psf_y < vec4(params.ny)) & vec4(psf_x < params.nx);
+      let meets = inside & (psf_y - vec4(params.patch_y) < vec4(params.patch_ny))
+        & vec4(psf_x - params.patch_x < params.patch_nx);
       let from_psf = select(vec4(channel.psf), psf_y * params.nx + psf_x + channel.psf, meets);
       let products = flux * vec4(
         psf_load(from_psf.x),

@@ -14,6 +14,18 @@ pub enum Deconvolver {
     Multiscale(Scales),
 }
 
+impl Deconvolver {
+    /// Planes of each channel that the minor cycle takes, in the backend's memory, beside residual, PSF
+    /// and model.
+    pub fn extra_planes(&self) -> usize {
+        match self {
+            Self::Hogbom | Self::Multiscale(_) => 0,
+            // The residual that the inner loop works on.
+            Self::Clark => 1,
+        }
+    }
+}
+
 /// The component shapes of [`Deconvolver::Multiscale`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scales {

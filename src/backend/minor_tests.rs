@@ -83,7 +83,7 @@ pub(super) fn psf((ny, nx): (usize, usize), random: &mut Random) -> Vec<f32> {
 }
 
 /// A PSF that is its peak alone.
-fn delta((ny, nx): (usize, usize)) -> Vec<f32> {
+pub(super) fn delta((ny, nx): (usize, usize)) -> Vec<f32> {
     let mut psf = vec![0.0; nx * ny];
     psf[ny / 2 * nx + nx / 2] = 1.0;
     psf
@@ -99,7 +99,7 @@ pub(super) struct Case<'a> {
 }
 
 /// Equal bits, or both NaN: which NaN it is, no standard says.
-fn same(a: f32, b: f32) -> bool {
+pub(super) fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 

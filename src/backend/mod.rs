@@ -6,6 +6,7 @@
 //! the restored image. A *pass* is one grid → FFT → correct sequence: one term of the w-expansion of
 //! one pointing ([`crate::gridding::OperatorPlan`] lists them).
 
+mod clark;
 pub mod cpu;
 mod deconvolver;
 pub mod gpu;
@@ -14,8 +15,11 @@ mod stage;
 mod traffic;
 
 #[cfg(test)]
+mod clark_tests;
+#[cfg(test)]
 mod minor_tests;
 
+pub use clark::Patch;
 pub use deconvolver::{Deconvolver, MinorControl, MinorResult, Scales};
 pub use operators::Batch;
 pub use stage::{Clock, Stage, StageTimes};
@@ -38,6 +42,8 @@ pub trait PlaneStore: Send + Sync {
     fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
     /// Sets planes `indices` (distinct) to zero.
     fn clear(&self, planes: &mut Self::Planes, indices: &[usize]) -> Result<()>;
+    /// Copies planes `indices` (distinct) to the same places of another stack of planes of that shape.
+    fn copy(&self, from: &Self::Planes, to: &mut Self::Planes, indices: &[usize]) -> Result<()>;
 
     /// Waits until everything asked for so far is done. Nothing that returns a value needs it.
     fn finish(&self) -> Result<()> {
@@ -162,7 +168,18 @@ pub struct Peak {
     pub value: f32,
 }
 
-/// The minor cycle: `peak`, `subtract`.
+/// Point components to take off a channel's residual.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a> {
+    /// Position in the batch.
+    pub channel: usize,
+    /// Where the residual is to be exact afterwards.
+    pub mask: &'a Mask,
+    /// (plane index, Jy/pixel), taken off in this order.
+    pub components: &'a [(u32, f32)],
+}
+
+/// The minor cycle: `peak`, `above`, `subtract`, and the loops made of them.
 pub trait Minor: PlaneStore {
     /// Stage `peak`: for each (batch channel, mask) the peak within the mask, `None` if it is empty.
     fn peak(&self, planes: &Self::Planes, channels: &[(usize, &Mask)])
@@ -180,15 +197,44 @@ pub trait Minor: PlaneStore {
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>>;
 
-    /// Clark's loop.
+    /// As [`Minor::hogbom`], with a PSF that is zero outside `patch`.
+    fn hogbom_in_patch(
+        &self,
+        patch: Patch,
+        residual: &mut Self::Planes,
+        psf: &Self::Planes,
+        model: &mut Self::Planes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>>;
+
+    /// For each (batch channel, mask, level) the mask's pixels whose |value| exceeds the level; NaN
+    /// exceeds nothing.
+    fn above(&self, planes: &Self::Planes, channels: &[(usize, &Mask, f32)]) -> Result<Vec<Mask>>;
+
+    /// Stage `subtract` alone: of each channel (distinct) takes components off the residual, one after
+    /// another, product and difference rounded, with the whole PSF; exact at least within the mask.
+    fn subtract(
+        &self,
+        residual: &mut Self::Planes,
+        psf: &Self::Planes,
+        points: &[Points<'_>],
+    ) -> Result<()>;
+
+    /// Clark's loop (1980, A&A 89, 377): rounds of Hogbom's loop on the brightest pixels with the PSF's
+    /// central patch alone, after each of which the round's components are taken off with the whole
+    /// PSF. Arguments and results as for [`Minor::hogbom`]. Equal on all backends, component by
+    /// component, as it is composed of their stages.
     fn clark(
         &self,
-        _residual: &mut Self::Planes,
-        _psf: &Self::Planes,
-        _model: &mut Self::Planes,
-        _controls: &[MinorControl<'_>],
-    ) -> Result<Vec<MinorResult>> {
-        todo!("clark")
+        residual: &mut Self::Planes,
+        psf: &Self::Planes,
+        model: &mut Self::Planes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>>
+    where
+        Self: Sized,
+    {
+        clark::clark(self, Patch::default(), residual, psf, model, controls)
     }
 
     /// The multiscale loop.

@@ -120,7 +120,7 @@ const fn row(
 
 const SPLIT: &str = "select the data beforehand with CASA's split or mstransform";
 const OTHER_GRIDDER: &str = "concerns gridders other than standard and wproject";
-const OTHER_DECONVOLVER: &str = "concerns deconvolvers other than hogbom";
+const OTHER_DECONVOLVER: &str = "concerns deconvolvers other than hogbom and clark";
 
 /// All parameters, in the order of the help.
 #[rustfmt::skip]
@@ -193,7 +193,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("pointingoffsetsigdev", Operator, "", "LIST", "A-projection.", NoEffect(OTHER_GRIDDER)),
     row("normtype", Operator, "flatnoise", "TYPE", "Normalisation of mosaics.", NoEffect(OTHER_GRIDDER)),
 
-    row("deconvolver", Clean, "hogbom", "NAME", "hogbom.", Yes),
+    row("deconvolver", Clean, "hogbom", "NAME", "hogbom or clark.", Yes),
     row("niter", Clean, "0", "N", "Largest number of clean components (per channel, see --cyclecontrol); 0: dirty cube.", Yes),
     row("gain", Clean, "0.1", "GAIN", "Loop gain.", Yes),
     row("threshold", Clean, "0.0", "FLUX", "Stop when no residual in the mask exceeds this (5mJy; Jy where no unit is given).", Yes),

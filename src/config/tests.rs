@@ -92,7 +92,8 @@ fn every_refusal_names_parameter_value_and_way_out() {
     for (settings, start, remedy) in [
         (&[("specmode", "mfs")][..], "specmode=mfs: only cubes", "--specmode cube"),
         (&[("gridder", "mosaic")], "gridder=mosaic: is not available", "standard or wproject"),
-        (&[("deconvolver", "multiscale")], "deconvolver=multiscale", "hogbom"),
+        (&[("deconvolver", "mtmfs")], "deconvolver=mtmfs", "hogbom or clark"),
+        (&[("deconvolver", "clarkstokes")], "deconvolver=clarkstokes", "hogbom or clark"),
         (&[("usemask", "automask")], "usemask=automask: is not available", "auto-multithresh"),
         (&[("mask", "a.crtf"), ("usemask", "auto-multithresh")], "mask=a.crtf", "--usemask user"),
         (&[("cutthreshold", "1")], "cutthreshold=1", "fraction"),

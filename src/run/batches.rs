@@ -32,6 +32,8 @@ pub(super) struct Limits {
     pub host: u64,
     /// All channels are needed at once.
     pub whole_cube: bool,
+    /// Planes of each channel that the minor cycle takes beside the batch's own.
+    pub extra_planes: usize,
 }
 
 impl Batches {
@@ -44,7 +46,7 @@ impl Batches {
         let nchan = plan.nchan();
         // One control over the cube is one batch, and a batch is on one device.
         let devices = if limits.whole_cube { &devices[..1] } else { devices };
-        let costs = Costs::new(plan, devices);
+        let costs = Costs::new(plan, devices, limits.extra_planes);
         costs.fits(1, 1, limits).map_err(|e| e.error(1))?;
         let most = if limits.whole_cube {
             let grids = |n| costs.grids(n).max(1);
@@ -137,7 +139,7 @@ impl TooLarge {
 }
 
 impl<'a> Costs<'a> {
-    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B]) -> Self {
+    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B], extra_planes: usize) -> Self {
         let (backend, operator) = (&devices[0], &plan.operator);
         let layers = (0..plan.nchan()).map(|c| plan.sampling.layers(c).len()).max().unwrap_or(1);
         let (rows, plane) = (plan.rows.uvw_m.len(), plan.grid.npix() * size_of::<f32>());
@@ -157,12 +159,13 @@ impl<'a> Costs<'a> {
             bytes_of: Box::new(move |channels, grids| {
                 Batch::bytes(backend, operator, channels, layers, grids)
                     + backend.overhead(operator, channels, layers)
+                    + channels * extra_planes * plane
             }),
             limit: memories.iter().filter_map(of_device).min(),
             sharing: sharing as u64,
         });
         if device.is_none() {
-            per_channel += Batch::bytes(backend, operator, 1, layers, 0);
+            per_channel += Batch::bytes(backend, operator, 1, layers, 0) + extra_planes * plane;
             per_worker += backend.grid_bytes(operator);
         } else {
             // Layers are sorted on their way to the device. The planes of the batch before are still

@@ -60,6 +60,7 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let limits = Limits {
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
+        extra_planes: config.deconvolver.extra_planes(),
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
     let job = Planned { config, plan: &plan, limits, reason, progress, started };

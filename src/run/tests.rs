@@ -45,7 +45,7 @@ fn gpu(memory_bytes: Option<u64>) -> Gpu {
     gpu_with(GpuOptions { memory_bytes, ..GpuOptions::default() })
 }
 
-const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false };
+const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, extra_planes: 0 };
 
 #[test]
 fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {
@@ -93,6 +93,11 @@ fn batches_fit_the_devices_and_are_shared() {
     // The smaller device decides.
     let unequal = split(&[gpu(None), gpu(Some(needed / 3))], &ROOM);
     assert!(unequal.unwrap().channels.len() > 2);
+
+    let with_extra = Limits { extra_planes: 1, ..ROOM };
+    let extra = split(&[gpu(None)], &with_extra).unwrap().device_bytes.unwrap();
+    assert_eq!(extra - needed, 32 * 256 * 256 * 4);
+    assert!(split(&[gpu(Some(needed))], &with_extra).unwrap().channels.len() > 1);
 
     let whole = Limits { whole_cube: true, ..ROOM };
     assert_eq!(split(&[gpu(None), gpu(None)], &whole).unwrap().channels, vec![0..32; 1]);

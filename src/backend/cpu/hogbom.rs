@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuPlanes};
+use super::{CpuBackend, CpuPlanes, clark};
 use crate::{
-    backend::{Minor, MinorControl, MinorResult, Peak},
+    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points},
     error::{Error, Result},
     mask::{Mask, Run},
 };
@@ -38,33 +38,74 @@ impl Minor for CpuBackend {
         model: &mut CpuPlanes,
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
-        let (ny, nx) = (residual.ny(), residual.nx());
-        for control in controls {
-            check_mask(residual, control.channel, control.mask)?;
-            for (name, planes) in [("psf", psf), ("model", &*model)] {
-                if (planes.ny(), planes.nx()) != (ny, nx) || control.channel >= planes.len() {
-                    return Err(mismatch(format!(
-                        "channel {} of the {name} ({} planes of {}×{}) does not fit a residual of {nx}×{ny}",
-                        control.channel,
-                        planes.len(),
-                        planes.nx(),
-                        planes.ny(),
-                    )));
-                }
-            }
-        }
-        let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
-        let residuals = residual.select_mut(&channels)?;
-        let models = model.select_mut(&channels)?;
-        Ok(controls
-            .par_iter()
-            .zip(residuals)
-            .zip(models)
-            .map(|((control, residual), model)| {
-                clean_channel(residual, psf.plane(control.channel), model, control)
-            })
-            .collect())
+        each_channel(residual, psf, model, controls, clean_channel)
     }
+
+    fn hogbom_in_patch(
+        &self,
+        patch: Patch,
+        residual: &mut CpuPlanes,
+        psf: &CpuPlanes,
+        model: &mut CpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        each_channel(residual, psf, model, controls, |residual, psf, model, control| {
+            clark::clean_channel(patch, residual, psf, model, control)
+        })
+    }
+
+    fn above(&self, planes: &CpuPlanes, channels: &[(usize, &Mask, f32)]) -> Result<Vec<Mask>> {
+        channels
+            .par_iter()
+            .map(|&(channel, mask, level)| {
+                check_mask(planes, channel, mask)?;
+                Ok(clark::above(planes.plane(channel), mask, level))
+            })
+            .collect()
+    }
+
+    fn subtract(
+        &self,
+        residual: &mut CpuPlanes,
+        psf: &CpuPlanes,
+        points: &[Points<'_>],
+    ) -> Result<()> {
+        for p in points {
+            check_mask(residual, p.channel, p.mask)?;
+            check_shape(residual, ("psf", psf), p.channel)?;
+        }
+        let channels: Vec<usize> = points.iter().map(|p| p.channel).collect();
+        points.par_iter().zip(residual.select_mut(&channels)?).for_each(|(points, residual)| {
+            clark::subtract(residual, psf.plane(points.channel), points);
+        });
+        Ok(())
+    }
+}
+
+/// Checks that the arguments of a loop belong together, and runs the loop of each channel.
+fn each_channel(
+    residual: &mut CpuPlanes,
+    psf: &CpuPlanes,
+    model: &mut CpuPlanes,
+    controls: &[MinorControl<'_>],
+    clean: impl Fn(&mut [f32], &[f32], &mut [f32], &MinorControl<'_>) -> MinorResult + Sync,
+) -> Result<Vec<MinorResult>> {
+    for control in controls {
+        check_mask(residual, control.channel, control.mask)?;
+        check_shape(residual, ("psf", psf), control.channel)?;
+        check_shape(residual, ("model", model), control.channel)?;
+    }
+    let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
+    let residuals = residual.select_mut(&channels)?;
+    let models = model.select_mut(&channels)?;
+    Ok(controls
+        .par_iter()
+        .zip(residuals)
+        .zip(models)
+        .map(|((control, residual), model)| {
+            clean(residual, psf.plane(control.channel), model, control)
+        })
+        .collect())
 }
 
 /// Hogbom's loop for one channel.
@@ -98,21 +139,21 @@ fn clean_channel(
 }
 
 /// The residual of a mask's pixels: its row segments one after another.
-struct Strip {
+pub(super) struct Strip {
     nx: usize,
     ny: usize,
-    chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk>,
 }
 
 /// Some consecutive segments of a strip, updated by one task.
-struct Chunk {
+pub(super) struct Chunk {
     runs: Vec<Run>,
     values: Vec<f32>,
 }
 
 /// The winner of a chunk: largest |value|, and the first of its runs that holds it.
 #[derive(Clone, Copy)]
-struct Candidate {
+pub(super) struct Candidate {
     magnitude: f32,
     run: usize,
     /// Where the run's values begin in the chunk.
@@ -121,6 +162,11 @@ struct Candidate {
 
 impl Strip {
     fn gather(plane: &[f32], mask: &Mask) -> Self {
+        Self::gather_in_chunks(plane, mask, CHUNK_PIXELS)
+    }
+
+    /// In chunks of at least `pixels`, but for the last.
+    pub(super) fn gather_in_chunks(plane: &[f32], mask: &Mask, pixels: usize) -> Self {
         let (nx, ny) = (mask.nx(), mask.ny());
         let mut chunks = Vec::new();
         let mut chunk = Chunk { runs: Vec::new(), values: Vec::new() };
@@ -128,7 +174,7 @@ impl Strip {
             let start = run.y * nx + run.x;
             chunk.runs.push(run);
             chunk.values.extend_from_slice(&plane[start..start + run.len]);
-            if chunk.values.len() >= CHUNK_PIXELS {
+            if chunk.values.len() >= pixels {
                 chunks.push(std::mem::replace(
                     &mut chunk,
                     Chunk { runs: Vec::new(), values: Vec::new() },
@@ -141,7 +187,7 @@ impl Strip {
         Self { nx, ny, chunks }
     }
 
-    fn scatter(&self, plane: &mut [f32]) {
+    pub(super) fn scatter(&self, plane: &mut [f32]) {
         for chunk in &self.chunks {
             let mut offset = 0;
             for run in &chunk.runs {
@@ -162,13 +208,7 @@ impl Strip {
     /// Stages `subtract` and `peak` in one pass over the pixels:
     /// `r(x, y) −= flux·psf(x − px + nx/2, y − py + ny/2)` where the shifted PSF has a value.
     fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
-        let shift = Shift {
-            nx: self.nx,
-            ny: self.ny,
-            dx: (self.nx / 2) as isize - (pixel % self.nx) as isize,
-            dy: (self.ny / 2) as isize - (pixel / self.nx) as isize,
-            flux,
-        };
+        let shift = Shift::new(self.nx, self.ny, pixel, flux);
         let candidates: Vec<_> = if self.chunks.len() == 1 {
             vec![self.chunks[0].subtract(psf, &shift)]
         } else {
@@ -196,17 +236,24 @@ impl Strip {
 }
 
 /// Where a component's PSF lies: plane pixel (x, y) meets PSF pixel (x + dx, y + dy).
-struct Shift {
+pub(super) struct Shift {
     nx: usize,
     ny: usize,
     dx: isize,
     dy: isize,
-    flux: f32,
+    pub(super) flux: f32,
 }
 
 impl Shift {
+    /// Of a component at a plane index, in a plane of nx × ny.
+    pub(super) fn new(nx: usize, ny: usize, pixel: usize, flux: f32) -> Self {
+        let dx = (nx / 2) as isize - (pixel % nx) as isize;
+        let dy = (ny / 2) as isize - (pixel / nx) as isize;
+        Self { nx, ny, dx, dy, flux }
+    }
+
     /// The part of a run under the PSF: (first value in the run, number, index in the PSF).
-    fn overlap(&self, run: &Run) -> Option<(usize, usize, usize)> {
+    pub(super) fn overlap(&self, run: &Run) -> Option<(usize, usize, usize)> {
         let y = usize::try_from(run.y as isize + self.dy).ok().filter(|&y| y < self.ny)?;
         let x = run.x as isize + self.dx;
         let first = x.max(0);
@@ -230,7 +277,7 @@ impl Chunk {
         best
     }
 
-    fn subtract(&mut self, psf: &[f32], shift: &Shift) -> Candidate {
+    pub(super) fn subtract(&mut self, psf: &[f32], shift: &Shift) -> Candidate {
         let mut best = Candidate { magnitude: NOTHING, run: 0, offset: 0 };
         let mut offset = 0;
         for (i, run) in self.runs.iter().enumerate() {
@@ -259,13 +306,13 @@ impl Chunk {
 }
 
 /// The magnitude of no value at all: below that of 0, so that a run of NaN loses against one of zeros.
-const NOTHING: f32 = -1.0;
+pub(super) const NOTHING: f32 = -1.0;
 
 /// Independent partial maxima, so that the compiler keeps them in vector registers.
 const LANES: usize = 16;
 
 /// `values −= flux·psf`, product and difference rounded one by one; returns the largest |value|.
-fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
+pub(super) fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
     let mut lanes = [NOTHING; LANES];
     let (blocks, rest) = values.as_chunks_mut::<LANES>();
     let (psf_blocks, psf_rest) = psf.as_chunks::<LANES>();
@@ -283,7 +330,7 @@ fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
 }
 
 /// The largest |value|.
-fn max_abs(values: &[f32]) -> f32 {
+pub(super) fn max_abs(values: &[f32]) -> f32 {
     let mut lanes = [NOTHING; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
@@ -298,7 +345,7 @@ fn max_abs(values: &[f32]) -> f32 {
 }
 
 /// The larger of two magnitudes; a NaN never wins. (`f32::max` compiles to more than one instruction.)
-fn larger(a: f32, b: f32) -> f32 {
+pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
@@ -314,6 +361,23 @@ fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn check_shape(
+    residual: &CpuPlanes,
+    (name, planes): (&str, &CpuPlanes),
+    channel: usize,
+) -> Result<()> {
+    let (ny, nx) = (residual.ny(), residual.nx());
+    if (planes.ny(), planes.nx()) == (ny, nx) && channel < planes.len() {
+        return Ok(());
+    }
+    Err(mismatch(format!(
+        "channel {channel} of the {name} ({} planes of {}×{}) does not fit a residual of {nx}×{ny}",
+        planes.len(),
+        planes.nx(),
+        planes.ny(),
+    )))
 }
 
 /// Planes, masks and channels of a call that do not belong together: an error of the caller.

@@ -3,6 +3,7 @@
 //! Work runs in the rayon pool of the caller (`ThreadPool::install`); results do not depend on its
 //! number of threads.
 
+mod clark;
 mod correct;
 mod degrid;
 mod fft;

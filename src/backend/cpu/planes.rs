@@ -106,6 +106,23 @@ impl PlaneStore for CpuBackend {
         }
         Ok(())
     }
+
+    fn copy(&self, from: &CpuPlanes, to: &mut CpuPlanes, indices: &[usize]) -> Result<()> {
+        let (from_shape, to_shape) = ((from.ny, from.nx), (to.ny, to.nx));
+        let mut targets = to.select_mut(indices)?;
+        if from_shape != to_shape {
+            return Err(Error::Device {
+                device: "cpu".into(),
+                problem: format!("planes of {from_shape:?} do not fit planes of {to_shape:?}"),
+                remedy: "copy between planes of one shape".into(),
+            });
+        }
+        for (target, &index) in targets.iter_mut().zip(indices) {
+            let source = from.planes.get(index).ok_or_else(|| bad_index(index, from.len()))?;
+            target.copy_from_slice(source);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +141,12 @@ mod tests {
         assert!(cpu.put(&mut planes, 2, &values).is_err());
         assert!(cpu.get(&planes, 2).is_err());
         assert!(planes.select_mut(&[1, 1]).is_err());
+        let mut copies = cpu.zeros(2, 2, 3).unwrap();
+        cpu.copy(&planes, &mut copies, &[1]).unwrap();
+        assert_eq!(copies.planes, planes.planes);
+        assert!(cpu.copy(&planes, &mut copies, &[0, 0]).is_err());
+        assert!(cpu.copy(&planes, &mut cpu.zeros(2, 3, 2).unwrap(), &[0]).is_err());
+        assert!(cpu.copy(&cpu.zeros(1, 2, 3).unwrap(), &mut copies, &[1]).is_err());
         assert_eq!(planes.select_mut(&[1, 0]).unwrap()[0], values);
     }
 }

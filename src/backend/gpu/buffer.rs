@@ -200,6 +200,26 @@ impl Stack {
         })
     }
 
+    /// Copies an item of another stack, whose items have the same length, to the same place here, after
+    /// everything recorded so far.
+    pub(super) fn copy_item(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        other: &Self,
+        index: usize,
+    ) -> Result<()> {
+        let bytes = self.item_len * self.element_bytes;
+        // Stacks of items of one length are cut alike, but for the number of items in a slab.
+        let (from, to) = (other.pieces(index, 0..bytes), self.pieces(index, 0..bytes));
+        recorder.record(device, 2 * bytes as u64, Vec::new(), |encoder| {
+            for ((from, at, range), (to, offset, _)) in from.into_iter().zip(to) {
+                let len = range.len() as u64;
+                encoder.copy_buffer_to_buffer(&from.buffer, at, &to.buffer, offset, len);
+            }
+        })
+    }
+
     /// Reads an item: runs everything recorded so far and waits for it.
     pub(super) fn get(
         &self,

@@ -11,6 +11,7 @@ use wgpu::BufferUsages;
 use super::{
     adapter,
     buffer::MOST_STAGED_BYTES,
+    clark,
     device::{Allocation, Device},
     fft::{FftLibrary, FftPlans, Workgroup},
     hogbom, memory,
@@ -193,6 +194,7 @@ impl Backend for Gpu {
         self.grid(plan, 0, &samples, Source::Weights, &[], &mut grids)?;
         self.degrid(plan, 0, &grids, &[], &mut samples)?;
         hogbom::check(self, &planes)?;
+        clark::check(self, &planes)?;
         self.fft_adjoint(plan, &mut grids, 0)?;
         (0..plan.passes.len())
             .try_for_each(|pass| self.correct_adjoint(plan, pass, &grids, &[], &mut planes))

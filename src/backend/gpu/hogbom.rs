@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{MinorControl, MinorResult},
+    backend::{MinorControl, MinorResult, Patch, Points},
 };
 use group::{Draft, Group};
 
@@ -36,6 +36,10 @@ shared_struct! {
         zero: u32,
         first_channel: u32,
         first_tile: u32,
+        patch_x: u32,
+        patch_y: u32,
+        patch_nx: u32,
+        patch_ny: u32,
     }
 }
 
@@ -112,6 +116,8 @@ struct Work<'a> {
     residual: &'a GpuPlanes,
     psf: &'a GpuPlanes,
     model: &'a GpuPlanes,
+    /// What of the PSF is used: first column and number, first row and number.
+    patch: [(usize, usize); 2],
 }
 
 /// What a workgroup left its channel in.
@@ -139,20 +145,15 @@ pub(super) fn check(gpu: &Gpu, planes: &GpuPlanes) -> Result<()> {
     [psf_blocks, psf_windows, subtract, hogbom].iter().try_for_each(|v| gpu.program(v).map(drop))
 }
 
-/// Hogbom's loop on the channels of `controls`, which are distinct and fit the planes.
+/// Hogbom's loop on the channels of `controls`, which are distinct and fit the planes; the PSF is taken
+/// for zero outside a patch.
 pub(super) fn hogbom(
     gpu: &Gpu,
-    residual: &GpuPlanes,
-    psf: &GpuPlanes,
-    model: &GpuPlanes,
+    planes: [&GpuPlanes; 3],
+    patch: Option<Patch>,
     controls: &[MinorControl<'_>],
 ) -> Result<Vec<MinorResult>> {
-    let [a, b, c] = [residual, psf, model].map(|planes| planes.stack.split());
-    // Positions travel as two halves of a word.
-    if residual.nx.max(residual.ny) > usize::from(u16::MAX) {
-        return Err(too_large(gpu, "a side of more than 65535 pixels"));
-    }
-    let work = Work { gpu, shaders: Shaders::new(a, b, c), residual, psf, model };
+    let work = Work::new(gpu, planes, patch)?;
     let mut groups = work.groups(controls)?;
     for group in &groups {
         group.prepare(&work)?;
@@ -165,7 +166,48 @@ pub(super) fn hogbom(
     Ok(results)
 }
 
+/// Takes components, at most [`CAPACITY`] of a channel at a time, off the residual within masks.
+pub(super) fn subtract(
+    gpu: &Gpu,
+    residual: &GpuPlanes,
+    psf: &GpuPlanes,
+    points: &[Points<'_>],
+) -> Result<()> {
+    // There is no loop, and so no model: its place is any plane's.
+    let work = Work::new(gpu, [residual, psf, residual], None)?;
+    let controls: Vec<_> = points
+        .iter()
+        .map(|&Points { channel, mask, .. }| MinorControl {
+            channel,
+            mask,
+            gain: 0.0,
+            threshold: 0.0,
+            max_iter: 0,
+        })
+        .collect();
+    for group in work.groups(&controls)? {
+        group.take_off(&work, points)?;
+    }
+    Ok(())
+}
+
 impl<'a> Work<'a> {
+    /// Residual, PSF and model.
+    fn new(
+        gpu: &'a Gpu,
+        [residual, psf, model]: [&'a GpuPlanes; 3],
+        patch: Option<Patch>,
+    ) -> Result<Self> {
+        let [a, b, c] = [residual, psf, model].map(|planes| planes.stack.split());
+        let sides = [residual.nx, residual.ny];
+        // Positions travel as two halves of a word.
+        if sides.iter().any(|&side| side > usize::from(u16::MAX)) {
+            return Err(too_large(gpu, "a side of more than 65535 pixels"));
+        }
+        let patch = sides.map(|side| patch.map_or((0, side), |patch| patch.along(side)));
+        Ok(Self { gpu, shaders: Shaders::new(a, b, c), residual, psf, model, patch })
+    }
+
     /// Channels in groups, in their order; a group's tables fit one binding each.
     fn groups(&self, controls: &[MinorControl<'_>]) -> Result<Vec<Group>> {
         let most = most_words(self.gpu);
@@ -202,6 +244,10 @@ impl<'a> Work<'a> {
             zero: 0,
             first_channel: first_channel as u32,
             first_tile: first_tile as u32,
+            patch_x: self.patch[0].0 as u32,
+            patch_y: self.patch[1].0 as u32,
+            patch_nx: self.patch[0].1 as u32,
+            patch_ny: self.patch[1].1 as u32,
         }
     }
 
@@ -269,20 +315,20 @@ fn round(work: &Work<'_>, groups: &mut [Group], results: &mut [MinorResult]) -> 
 }
 
 /// Words on their way from the device.
-struct Readback {
+pub(super) struct Readback {
     staging: super::device::Allocation,
     words: usize,
 }
 
 impl Readback {
-    fn new(gpu: &Gpu, words: usize) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, words: usize) -> Result<Self> {
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let staging = gpu.device.allocate("read back", 4 * words as u64, usage, false)?;
         Ok(Self { staging, words })
     }
 
     /// Records the copy of `words` words of a buffer from word `from` to word `to`.
-    fn copy(
+    pub(super) fn copy(
         &self,
         gpu: &Gpu,
         source: &wgpu::Buffer,
@@ -297,11 +343,22 @@ impl Readback {
     }
 
     /// Runs everything recorded so far and reads the words; nothing if there are none.
-    fn finish(self, gpu: &Gpu) -> Result<Vec<u32>> {
+    pub(super) fn finish(self, gpu: &Gpu) -> Result<Vec<u32>> {
         let mut words = vec![0u32; self.words];
         if self.words > 0 {
             gpu.read("components", &self.staging, &mut words)?;
         }
         Ok(words)
+    }
+}
+
+/// Bits of the smallest magnitude above a threshold, as `|value| > threshold` has it: none exceeds NaN.
+pub(super) fn least_above(threshold: f32) -> u32 {
+    if threshold.is_nan() {
+        u32::MAX
+    } else if threshold < 0.0 {
+        0
+    } else {
+        threshold.abs().to_bits() + 1
     }
 }

@@ -1,12 +1,12 @@
-//! The trait `Minor`: stages `peak` and `subtract`.
+//! The trait `Minor`: stages `peak`, `above` and `subtract`.
 
 #[cfg(test)]
 mod tests;
 
-use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak};
+use super::{GpuPlanes, batch, clark, gpu::Gpu, hogbom, peak};
 use crate::{
     Error, Result,
-    backend::{Minor, MinorControl, MinorResult, Peak},
+    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points},
     mask::Mask,
 };
 
@@ -25,22 +25,64 @@ impl Minor for Gpu {
         model: &mut GpuPlanes,
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
-        let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
-        batch::check_distinct(&self.device, &channels)?;
-        for control in controls {
-            check_mask(self, residual, control.channel, control.mask)?;
-            for (name, planes) in [("psf", psf), ("model", &*model)] {
-                planes.stack.check_index(&self.device, control.channel)?;
-                if (planes.ny, planes.nx) != (residual.ny, residual.nx) {
-                    return Err(self.device.bug(format!(
-                        "a {name} of {}×{} does not fit a residual of {}×{}",
-                        planes.nx, planes.ny, residual.nx, residual.ny
-                    )));
-                }
+        let channels = controls.iter().map(|c| (c.channel, c.mask));
+        check_call(self, residual, &[("psf", psf), ("model", model)], channels)?;
+        hogbom::hogbom(self, [residual, psf, model], None, controls)
+    }
+
+    fn hogbom_in_patch(
+        &self,
+        patch: Patch,
+        residual: &mut GpuPlanes,
+        psf: &GpuPlanes,
+        model: &mut GpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        let channels = controls.iter().map(|c| (c.channel, c.mask));
+        check_call(self, residual, &[("psf", psf), ("model", model)], channels)?;
+        hogbom::hogbom(self, [residual, psf, model], Some(patch), controls)
+    }
+
+    fn above(&self, planes: &GpuPlanes, channels: &[(usize, &Mask, f32)]) -> Result<Vec<Mask>> {
+        for &(channel, mask, _) in channels {
+            check_mask(self, planes, channel, mask)?;
+        }
+        clark::above(self, planes, channels)
+    }
+
+    fn subtract(
+        &self,
+        residual: &mut GpuPlanes,
+        psf: &GpuPlanes,
+        points: &[Points<'_>],
+    ) -> Result<()> {
+        let channels = points.iter().map(|p| (p.channel, p.mask));
+        check_call(self, residual, &[("psf", psf)], channels)?;
+        hogbom::subtract(self, residual, psf, points)
+    }
+}
+
+/// Checks that the planes and masks of a loop's distinct channels belong together.
+fn check_call<'a>(
+    gpu: &Gpu,
+    residual: &GpuPlanes,
+    others: &[(&str, &GpuPlanes)],
+    channels: impl Iterator<Item = (usize, &'a Mask)> + Clone,
+) -> Result<()> {
+    batch::check_distinct(&gpu.device, &channels.clone().map(|c| c.0).collect::<Vec<_>>())?;
+    for (channel, mask) in channels {
+        check_mask(gpu, residual, channel, mask)?;
+        for (name, planes) in others {
+            planes.stack.check_index(&gpu.device, channel)?;
+            if (planes.ny, planes.nx) != (residual.ny, residual.nx) {
+                return Err(gpu.device.bug(format!(
+                    "a {name} of {}×{} does not fit a residual of {}×{}",
+                    planes.nx, planes.ny, residual.nx, residual.ny
+                )));
             }
         }
-        hogbom::hogbom(self, residual, psf, model, controls)
     }
+    Ok(())
 }
 
 fn check_mask(gpu: &Gpu, planes: &GpuPlanes, channel: usize, mask: &Mask) -> Result<()> {

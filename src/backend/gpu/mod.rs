@@ -17,6 +17,7 @@ pub mod adapter;
 
 mod batch;
 mod buffer;
+mod clark;
 mod correct;
 mod device;
 mod factor;

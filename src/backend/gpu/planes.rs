@@ -1,6 +1,6 @@
 //! Real image planes in device memory.
 
-use super::{buffer::Stack, gpu::Gpu, timestamps};
+use super::{batch, buffer::Stack, gpu::Gpu, timestamps};
 use crate::{
     Result,
     backend::{Clock, PlaneStore, Stage, StageTimes},
@@ -42,6 +42,22 @@ impl PlaneStore for Gpu {
         for &index in indices {
             planes.stack.check_index(&self.device, index)?;
             planes.stack.clear(&self.device, &self.recorder, index)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, from: &GpuPlanes, to: &mut GpuPlanes, indices: &[usize]) -> Result<()> {
+        batch::check_distinct(&self.device, indices)?;
+        if (from.ny, from.nx) != (to.ny, to.nx) {
+            return Err(self.device.bug(format!(
+                "planes of {}×{} do not fit planes of {}×{}",
+                from.nx, from.ny, to.nx, to.ny
+            )));
+        }
+        for &index in indices {
+            from.stack.check_index(&self.device, index)?;
+            to.stack.check_index(&self.device, index)?;
+            to.stack.copy_item(&self.device, &self.recorder, &from.stack, index)?;
         }
         Ok(())
     }

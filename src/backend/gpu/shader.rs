@@ -13,6 +13,7 @@
 
 /// Every file of `shaders/`, by the name that a stage asks for.
 pub(super) const SOURCES: &[(&str, &str)] = &[
+    ("clark_above", include_str!("../../../shaders/clark_above.wgsl")),
     ("correct_adjoint", include_str!("../../../shaders/correct_adjoint.wgsl")),
     ("correct_forward", include_str!("../../../shaders/correct_forward.wgsl")),
     ("degrid", include_str!("../../../shaders/degrid.wgsl")),

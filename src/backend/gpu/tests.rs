@@ -7,6 +7,7 @@ use naga::{
 
 use super::{
     batch::PlanePair,
+    clark::{AboveChannel, AboveParams},
     correct::{CorrectParams, NormaliseParams, PlaneFactor},
     factor::GridParams,
     fft::{ColumnsParams, HaloParams, RowsParams, Workgroup, transform_text},
@@ -176,6 +177,8 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         MinorParams::LAYOUT,
         PeakChannel::LAYOUT,
         PeakParams::LAYOUT,
+        AboveChannel::LAYOUT,
+        AboveParams::LAYOUT,
         #[cfg(feature = "vkfft")]
         super::fft::BandParams::LAYOUT,
     ];

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) fn deconvolver(p: &Parameters) -> Result<Deconvolver> {
-    p.choice("deconvolver", &[("hogbom", Deconvolver::Hogbom)])
+    p.choice("deconvolver", &[("hogbom", Deconvolver::Hogbom), ("clark", Deconvolver::Clark)])
 }
 
 pub(super) fn threshold(p: &Parameters) -> Result<f64> {

@@ -4,11 +4,12 @@ use wgpu::BufferUsages;
 
 use super::{
     CAPACITY, Channel, DISPATCH_UPDATES, MinorParams, PROGRESS_WORDS, Progress, Status, Work,
+    least_above,
 };
 use crate::{
     Result,
     backend::{
-        MinorControl,
+        MinorControl, Points,
         gpu::{
             device::Allocation,
             shader::Variant,
@@ -234,6 +235,49 @@ impl Group {
         Ok(())
     }
 
+    /// Records stage `subtract` of given components of each channel, instead of its loop's.
+    pub(super) fn take_off(&self, work: &Work<'_>, points: &[Points<'_>]) -> Result<()> {
+        let of = |m: &Member| points[m.position].components;
+        let most = self.members.iter().map(|m| of(m).len()).max().unwrap_or(0);
+        for start in (0..most).step_by(CAPACITY) {
+            let parts: Vec<&[(u32, f32)]> = self
+                .members
+                .iter()
+                .map(|m| &of(m)[start.min(of(m).len())..(start + CAPACITY).min(of(m).len())])
+                .collect();
+            self.load(work, &parts)?;
+            let pending = parts.iter().map(|part| part.len()).max().unwrap_or(0);
+            self.subtract_range(work, 0, self.len(), pending)?;
+        }
+        Ok(())
+    }
+
+    /// Records the writing of each channel's components to where its loop would keep them.
+    fn load(&self, work: &Work<'_>, parts: &[&[(u32, f32)]]) -> Result<()> {
+        let (gpu, nx) = (work.gpu, work.residual.nx as u32);
+        let mut words = Vec::new();
+        let mut copies = vec![(0, parts.len() * PROGRESS_WORDS)];
+        words.resize(parts.len() * PROGRESS_WORDS, 0u32);
+        for (i, part) in parts.iter().enumerate() {
+            words[i * PROGRESS_WORDS + 1] = part.len() as u32;
+            words.extend(
+                part.iter().flat_map(|&(p, flux)| [(p % nx) | (p / nx) << 16, flux.to_bits()]),
+            );
+            copies.push((self.components(i), 2 * part.len()));
+        }
+        let staging =
+            gpu.device.upload("staging", BufferUsages::COPY_SRC, bytemuck::cast_slice(&words))?;
+        let source = staging.buffer.clone();
+        gpu.recorder.record(&gpu.device, 4 * words.len() as u64, vec![staging], |encoder| {
+            let mut from = 0;
+            for (to, len) in copies.into_iter().filter(|copy| copy.1 > 0) {
+                let [at, to, len] = [from, to, len].map(|words| 4 * words as u64);
+                encoder.copy_buffer_to_buffer(&source, at, &self.work.buffer, to, len);
+                from += len as usize / 4;
+            }
+        })
+    }
+
     /// Stage `subtract` for neighbouring channels with at most `pending` components each.
     fn subtract_range(
         &self,
@@ -290,15 +334,4 @@ enum Place {
     Residual,
     Psf,
     Model,
-}
-
-/// Bits of the smallest magnitude above a threshold, as `|value| > threshold` has it: none exceeds NaN.
-fn least_above(threshold: f32) -> u32 {
-    if threshold.is_nan() {
-        u32::MAX
-    } else if threshold < 0.0 {
-        0
-    } else {
-        threshold.abs().to_bits() + 1
-    }
 }
