@@ -71,7 +71,8 @@ fn textbook(
     let mut least = f32::INFINITY;
     while let Some(peak) = peak_of(&book.residual, masked) {
         let peak = book.residual[peak].abs();
-        if book.components.len() == max_iter || !(peak > threshold) || peak > 2.0 * least {
+        let above = peak > threshold;
+        if book.components.len() == max_iter || !above || peak > 2.0 * least {
             break;
         }
         least = least.min(peak);
@@ -86,7 +87,8 @@ fn textbook(
             let Some(at) = peak_of(&inner, |i| active[i]) else { break };
             let flux = gain * inner[at];
             let sum = book.model[at] + flux;
-            if !(inner[at].abs() > level) || !sum.is_finite() {
+            let above = inner[at].abs() > level;
+            if !above || !sum.is_finite() {
                 break;
             }
             book.model[at] = sum;

@@ -119,7 +119,7 @@ fn mark(
     }
     let read = Readback::new(gpu, total)?;
     read.copy(gpu, &marks.buffer, 0, 0, total)?;
-    read.finish(gpu)
+    read.finish(gpu, "masks")
 }
 
 /// The mask that the words of a mask's tiles make.

@@ -272,7 +272,7 @@ fn round(work: &Work<'_>, groups: &mut [Group], results: &mut [MinorResult]) -> 
         read.copy(gpu, group.work(), 0, at, group.len() * PROGRESS_WORDS)?;
         at += group.len() * PROGRESS_WORDS;
     }
-    let progress = read.finish(gpu)?;
+    let progress = read.finish(gpu, "components")?;
 
     let mut at = 0;
     let mut due = Vec::new();
@@ -296,7 +296,7 @@ fn round(work: &Work<'_>, groups: &mut [Group], results: &mut [MinorResult]) -> 
         // Final peaks without components need no reading, but what is recorded must run.
         gpu.recorder.flush(&gpu.device)?;
     }
-    let mut components = &read.finish(gpu)?[..];
+    let mut components = &read.finish(gpu, "components")?[..];
     let nx = work.residual.nx;
     for (group, due) in groups.iter().zip(&due) {
         for &(member, Progress { count, peak, .. }) in due {
@@ -342,11 +342,12 @@ impl Readback {
         })
     }
 
-    /// Runs everything recorded so far and reads the words; nothing if there are none.
-    pub(super) fn finish(self, gpu: &Gpu) -> Result<Vec<u32>> {
+    /// Runs everything recorded so far and reads the words, which are what `label` says; nothing if there
+    /// are none.
+    pub(super) fn finish(self, gpu: &Gpu, label: &str) -> Result<Vec<u32>> {
         let mut words = vec![0u32; self.words];
         if self.words > 0 {
-            gpu.read("components", &self.staging, &mut words)?;
+            gpu.read(label, &self.staging, &mut words)?;
         }
         Ok(words)
     }

@@ -265,8 +265,11 @@ impl Group {
             );
             copies.push((self.components(i), 2 * part.len()));
         }
-        let staging =
-            gpu.device.upload("staging", BufferUsages::COPY_SRC, bytemuck::cast_slice(&words))?;
+        let staging = gpu.device.upload(
+            "components",
+            BufferUsages::COPY_SRC,
+            bytemuck::cast_slice(&words),
+        )?;
         let source = staging.buffer.clone();
         gpu.recorder.record(&gpu.device, 4 * words.len() as u64, vec![staging], |encoder| {
             let mut from = 0;
