@@ -5,8 +5,8 @@
 //! A round goes, with F the residual's peak in the mask, s the largest |psf| outside the patch, and t the
 //! threshold of the minor cycle:
 //!
-//! 1. Pixels of the mask with `|r| > max(t, min(s, MOST)·F)` are active. No other can hold the peak before
-//!    the peak itself has come down to there, unless sidelobes raise it; and that, and what the patch
+//! 1. Pixels of the mask with `|r| > max(t, min(MARGIN·s, MOST)·F)` are active. No other can hold the peak
+//!    before the peak itself has come down to there, unless sidelobes raise it; and that, and what the patch
 //!    leaves out, the round's end puts right.
 //! 2. Hogbom's loop on the active pixels of a copy of the residual, with the PSF cut to the patch, until no
 //!    active |r| exceeds that level, or as many components are found as would take each active pixel
@@ -24,6 +24,12 @@
 
 use super::{Minor, MinorControl, MinorResult, Points};
 use crate::{error::Result, mask::Mask};
+
+/// How far above the highest sidelobe outside the patch a round ends, in multiples of it: those of many
+/// components add up. (Clark raises his limit with the number of components instead. On channel 10 of
+/// `small`, s = 0.098, down to a hundredth of the peak, a margin of 1 finds 6 % more components than
+/// Hogbom's loop and 0.6 % less flux; this one, and Clark's rule, 1 % and 0.1 %.)
+const MARGIN: f32 = 5.0;
 
 /// Active pixels reach down at least to this fraction of the peak, however high the PSF's sidelobes
 /// are: so that every round finds something.
@@ -139,7 +145,8 @@ fn judge<B: Minor>(
     open.retain_mut(|channel| {
         let peak = peaks.next().flatten().map_or(0.0, |p| p.value.abs());
         results[channel.position].peak = peak;
-        channel.level = (channel.sidelobe.min(MOST) * peak).max(channel.control.threshold);
+        channel.level =
+            ((MARGIN * channel.sidelobe).min(MOST) * peak).max(channel.control.threshold);
         let diverges = peak > DIVERGENCE * channel.least;
         channel.least = channel.least.min(peak);
         // Written so that a NaN threshold stops rather than runs on.

@@ -76,7 +76,7 @@ fn textbook(
             break;
         }
         least = least.min(peak);
-        let level = (sidelobe.min(0.8) * peak).max(threshold);
+        let level = ((5.0 * sidelobe).min(0.8) * peak).max(threshold);
         let active: Vec<bool> =
             (0..nx * ny).map(|i| masked(i) && book.residual[i].abs() > level).collect();
         let number = active.iter().filter(|&&a| a).count();

@@ -143,7 +143,7 @@ fn clark_goes_as_deep_as_casas_in_as_many_iterations() {
 }
 
 /// Down to 5 mJy, a hundredth of the peak, in one minor cycle: the two find other components, but the same
-/// flux to 1 % (what lies below the threshold is shared out otherwise), and Clark's residual is no noisier.
+/// flux to 0.3 % (what lies below the threshold is shared out otherwise), and Clark's residual is no noisier.
 #[test]
 fn clark_finds_what_hogbom_finds() {
     let channel = Channel10::read();
@@ -162,7 +162,7 @@ fn clark_finds_what_hogbom_finds() {
         rms(&hogbom.1) * 1e3
     );
     assert!(clark.0.peak <= 0.005 && hogbom.0.peak <= 0.005);
-    assert!((a / b - 1.0).abs() <= 0.01, "{a} and {b} Jy");
+    assert!((a / b - 1.0).abs() <= 0.003, "{a} and {b} Jy");
     assert!(rms(&clark.1) <= 1.03 * rms(&hogbom.1));
 }
 
