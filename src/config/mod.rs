@@ -5,6 +5,7 @@
 //! left to the rooms that read it.
 
 mod parameters;
+mod preset;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -27,11 +27,12 @@ use crate::{
 const MAX_IMSIZE: usize = 65_535;
 
 impl Config {
-    /// Validates parameters.
+    /// Validates parameters, a preset's included.
     ///
     /// # Errors
     /// [`Error::Parameter`] for the first value that cannot be used.
-    pub fn new(p: &Parameters) -> Result<Self> {
+    pub fn new(parameters: &Parameters) -> Result<Self> {
+        let p = &parameters.with_preset()?;
         let no_effect = p.unsupported()?;
         p.choice("specmode", &[("cube", ())]).map_err(|_| {
             Error::parameter(
