@@ -2,6 +2,7 @@
 
 mod deconvolution;
 mod machine;
+mod restart;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,7 @@ impl Config {
         })?;
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
+        let products = products(p)?;
         Ok(Self {
             vis: vis(p)?,
             field: p.text("field").to_owned(),
@@ -55,8 +57,9 @@ impl Config {
 
             imagename: imagename(p)?,
             formats: formats(p)?,
-            products: products(p)?,
             overwrite: p.flag("overwrite")?,
+            restart: restart::restart(p, &products)?,
+            products,
             summary: given(p, "summary").map(PathBuf::from),
 
             imsize: imsize(p)?,
