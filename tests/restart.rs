@@ -312,19 +312,16 @@ fn what_does_not_fit_is_refused_and_nothing_changes() {
         (&[("nchan", "2")], &["1 channels", "2 channels"]),
         (&[("weighting", "natural")], &["im.sumwt", "channel 0", "weighting"]),
         (&[("format", "fits")], &["im.residual.fits", "below 0.5", "calcres"]),
+        (&[("imagename", elsewhere)], &["im.psf", "does not exist", "calcpsf=false", "niter 0"]),
         (
-            &[("imagename", elsewhere)],
-            &["im.residual", "does not exist", "calcres=false", "niter 0"],
-        ),
-        (
-            &[("imagename", elsewhere), ("calcres", "true")],
-            &["other/im.psf", "does not exist", "calcpsf=false"],
+            &[("imagename", elsewhere), ("calcpsf", "true")],
+            &["other/im.residual", "does not exist", "calcres=false"],
         ),
         (&[("startmodel", model)], &["startmodel=", "calcres"]),
         (&[("startmodel", model), ("calcres", "true")], &["startmodel=", "im.model", "move"]),
         (&[("overwrite", "true")], &["overwrite=true", "calcpsf=false"]),
         (&[("restart", "false")], &["restart=false", "calcpsf=false", "leave"]),
-        (&[("products", "image,model")], &["products=", "residual"]),
+        (&[("products", "image,image.pbcor,model")], &["products=", "residual"]),
         (
             &[
                 ("imagename", elsewhere),

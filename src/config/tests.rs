@@ -100,6 +100,10 @@ fn every_refusal_names_parameter_value_and_way_out() {
             "preset=alma-12m: is not available",
             "alma-12m-short, alma-12m-mid, alma-12m-long or alma-7m",
         ),
+        (&[("restart", "F"), ("calcpsf", "F")], "restart=F: leaves nothing", "leave it out"),
+        (&[("restart", "T"), ("overwrite", "T")], "overwrite=T: means to start anew", "leave one"),
+        (&[("calcres", "F"), ("startmodel", "a")], "startmodel=a: is not in", "leave calcres out"),
+        (&[("calcres", "F"), ("products", "psf,model")], "products=psf,model", "name both"),
         (&[("cutthreshold", "1")], "cutthreshold=1", "fraction"),
         (&[("noisethreshold", "-5")], "noisethreshold=-5", "0 or more"),
         (&[("interactive", "true")], "interactive=true: is not supported", "--mask"),
@@ -149,6 +153,24 @@ fn every_refusal_names_parameter_value_and_way_out() {
         assert!(message.starts_with(start), "{message}");
         assert!(message.contains(remedy), "{message}");
     }
+}
+
+/// tclean continues from existing products by default; here it has to be said, in one of three ways.
+#[test]
+fn continuing_is_said_by_restart_calcpsf_or_calcres() {
+    for (settings, continues) in [
+        (&[][..], false),
+        (&[("restart", "true")], true),
+        (&[("restart", "false")], false),
+        (&[("calcres", "false")], true),
+        (&[("calcpsf", "false")], true),
+        (&[("calcres", "true"), ("calcpsf", "true")], false),
+        (&[("restart", "true"), ("calcres", "false"), ("calcpsf", "false")], true),
+    ] {
+        let c = config(settings).unwrap();
+        assert_eq!((c.restart.continues, c.replaces()), (continues, continues), "{settings:?}");
+    }
+    assert!(config(&[("overwrite", "true")]).unwrap().replaces());
 }
 
 /// The pipeline's table: sidelobe, noise and low noise threshold, minbeamfrac, negativethreshold,
@@ -212,7 +234,7 @@ fn what_is_given_goes_before_a_preset_and_the_command_shows_both() {
 /// accepts has to be refused. Free text is all that may pass.
 #[test]
 fn nothing_supported_is_silently_ignored() {
-    let free_text = ["vis", "field", "spw", "imagename", "mask", "summary", "device"];
+    let free_text = ["vis", "field", "spw", "imagename", "mask", "startmodel", "summary", "device"];
     for p in PARAMETERS {
         let supported = matches!(p.support, Support::Yes | Support::Own);
         if supported && !free_text.contains(&p.name) {
