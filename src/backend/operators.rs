@@ -62,6 +62,8 @@ pub struct Batch<'a, B: Gridder> {
     grid_count: usize,
     sumwt: Vec<f64>,
     has_model: Vec<bool>,
+    /// Flux of the models that were set, Jy.
+    model_flux: Vec<f64>,
     /// Point spread functions, peak 1.
     pub psf: B::Planes,
     /// Residual images, Jy/beam.
@@ -93,6 +95,7 @@ impl<'a, B: Gridder> Batch<'a, B> {
             grids: backend.grids(plan, grid_count)?,
             grid_count,
             has_model: vec![false; n],
+            model_flux: vec![0.0; n],
             psf: planes()?,
             residual: planes()?,
             model: planes()?,
@@ -157,7 +160,23 @@ impl<'a, B: Gridder> Batch<'a, B> {
     pub fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
         self.backend.put(&mut self.model, channel, values)?;
         self.has_model[channel] = values.iter().any(|&v| v != 0.0);
+        self.model_flux[channel] = values.iter().copied().map(f64::from).sum();
         Ok(())
+    }
+
+    /// Flux of the model that a channel was last set to, Jy: what a clean begins with.
+    pub fn model_flux(&self, channel: usize) -> f64 {
+        self.model_flux[channel]
+    }
+
+    /// Sets the PSF of one channel, `ny·nx` values, in place of making it.
+    pub fn set_psf(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.backend.put(&mut self.psf, channel, values)
+    }
+
+    /// Sets the residual of one channel, `ny·nx` values in Jy/beam, in place of making it.
+    pub fn set_residual(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.backend.put(&mut self.residual, channel, values)
     }
 
     /// Makes the PSFs of all channels.

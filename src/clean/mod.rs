@@ -30,6 +30,10 @@ use crate::{
 pub trait Cycles {
     /// Sum of weights of each channel; a channel of 0 is left alone.
     fn sumwt(&self) -> &[f64];
+    /// Flux of the model that a channel starts with, Jy.
+    fn model_flux(&self, _channel: usize) -> f64 {
+        0.0
+    }
     /// A channel's residual, `ny·nx` values.
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>>;
     /// The residuals' peaks within masks.
@@ -47,6 +51,10 @@ pub trait Cycles {
 impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
     fn sumwt(&self) -> &[f64] {
         Batch::sumwt(self)
+    }
+
+    fn model_flux(&self, channel: usize) -> f64 {
+        Batch::model_flux(self, channel)
     }
 
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
@@ -122,7 +130,7 @@ pub fn clean(
             peak_anywhere: 0.0,
             nsigma_threshold: 0.0,
             cyclethreshold: 0.0,
-            result: ChannelClean::new(channel, &psfs[index], grid),
+            result: ChannelClean::new(channel, &psfs[index], grid, batch.model_flux(index)),
         });
     }
     let mut groups: Vec<Group> = match params.scope {

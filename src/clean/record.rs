@@ -62,7 +62,8 @@ pub struct ChannelClean {
 }
 
 impl ChannelClean {
-    pub(super) fn new(channel: usize, psf: &PsfFit, grid: &ImageGrid) -> Self {
+    /// `model_flux`: of the model that it starts with, Jy.
+    pub(super) fn new(channel: usize, psf: &PsfFit, grid: &ImageGrid, model_flux: f64) -> Self {
         Self {
             channel,
             beam: psf.beam,
@@ -72,7 +73,7 @@ impl ChannelClean {
             majors: 0,
             iterations: 0,
             mask: Mask::new(grid.nx, grid.ny, false),
-            model_flux: 0.0,
+            model_flux,
             open: true,
         }
     }
@@ -109,7 +110,8 @@ impl ChannelClean {
         self.majors = majors;
         if self.minor.is_empty() {
             self.mask.clone_from(mask);
-            self.minor.push(level);
+            let model_flux = self.model_flux;
+            self.minor.push(MinorRecord { start_model_flux: model_flux, model_flux, ..level });
         }
     }
 }

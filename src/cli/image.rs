@@ -40,7 +40,7 @@ pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
         tracing::warn!("{name} has no effect: {why}");
     }
     if let Some(path) = &config.summary {
-        check_summary(path, config.overwrite)?;
+        check_summary(path, config.replaces())?;
     }
     let pool = thread_pool(config.threads)?;
     let summary = pool.install(|| crate::run::image(config, watcher))?;

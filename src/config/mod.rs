@@ -5,6 +5,7 @@
 //! left to the rooms that read it.
 
 mod parameters;
+mod preset;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,8 @@ pub struct Config {
     pub products: Vec<Product>,
     /// Replace existing products.
     pub overwrite: bool,
+    /// What is taken over from earlier products of that name.
+    pub restart: Restart,
     /// Where to write the summary.
     pub summary: Option<PathBuf>,
 
@@ -140,6 +143,26 @@ pub struct Config {
     pub no_effect: Vec<(&'static str, &'static str)>,
     /// What was given, as the equivalent command: for the history of the products.
     pub command: String,
+}
+
+/// What a run takes over from an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Continue from existing products, if there are any, and replace them at the end.
+    pub continues: bool,
+    /// Make the PSF; otherwise it is the earlier one.
+    pub calcpsf: bool,
+    /// Make the first residual; otherwise it is the earlier one.
+    pub calcres: bool,
+    /// The image that cleaning starts from, Jy/pixel.
+    pub startmodel: Option<PathBuf>,
+}
+
+impl Config {
+    /// Whether products of that name may be replaced.
+    pub fn replaces(&self) -> bool {
+        self.overwrite || self.restart.continues
+    }
 }
 
 /// Where the image's centre is taken from.

@@ -140,12 +140,12 @@ pub const PARAMETERS: &[Parameter] = &[
     row("imagename", Output, "", "PATH", "Products are PATH.image, PATH.psf and so on.", Yes),
     row("format", Output, "casa", "FORMATS", "File formats: casa, fits, or both (casa,fits). FITS files are PATH.image.fits and so on.", Own),
     row("products", Output, "", "PRODUCTS", "What to write: psf, residual, model, mask, image, image.pbcor, pb, sumwt. Default: all of them, image.pbcor with --pbcor.", Own),
-    row("overwrite", Output, "False", "", "Replace products of that name.", Own),
+    row("overwrite", Output, "False", "", "Replace products of that name: start anew.", Own),
     row("summary", Output, "", "FILE", "Write tclean's return dictionary, with beams, noise and stop code of each channel, as JSON.", Own),
-    row("restart", Output, "True", "", "Continue from existing products.", NoEffect("existing products are an error in any case, unless --overwrite is given")),
+    row("restart", Output, "True", "", "Continue from products of that name, if there are any: their model and mask, and with --calcpsf=false and --calcres=false their PSF and residual. It must be said: where none of the three is given, existing products are an error.", Yes),
     row("savemodel", Output, "none", "WHERE", "Save the model to the MeasurementSet.", DefaultOnly("the MeasurementSet is never written to; use the .model product")),
-    row("calcres", Output, "True", "", "Compute the initial residual.", DefaultOnly("leave it out: the residual is always computed")),
-    row("calcpsf", Output, "True", "", "Compute the PSF.", DefaultOnly("leave it out: the PSF is always computed")),
+    row("calcres", Output, "True", "", "Compute the first residual; false: continue from the existing one.", Yes),
+    row("calcpsf", Output, "True", "", "Compute the PSF; false: take the existing one.", Yes),
     row("fullsummary", Output, "False", "", "Longer return dictionary.", NoEffect("the summary is always the full one")),
 
     row("imsize", Image, "100", "NX [NY]", "Pixels along right ascension and declination; one number for a square image.", Yes),
@@ -153,7 +153,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("phasecenter", Image, "", "DIRECTION", "Centre of the image: a field id, or frame and direction ('J2000 15h22m00.0s 5d04m00.0s', 'ICRS 230.5deg 5.07deg'). Default: the first selected field.", Yes),
     row("stokes", Image, "I", "STOKES", "Plane to image: I, XX, YY, RR, or LL.", Yes),
     row("projection", Image, "SIN", "PROJECTION", "Projection of the sky.", DefaultOnly("only SIN is available: regrid the finished image (CASA's imregrid)")),
-    row("startmodel", Image, "", "IMAGE", "Model to start from.", DefaultOnly("not available yet: leave it out")),
+    row("startmodel", Image, "", "IMAGE", "Model to start from: a CASA image or FITS file in Jy/pixel, on the grid of the cube.", Yes),
     row("outlierfile", Image, "", "FILE", "Outlier fields.", DefaultOnly("make one larger image instead")),
     row("psfphasecenter", Image, "", "DIRECTION", "Centre of the PSF.", DefaultOnly("leave it out: the PSF is computed at the phase centre")),
 
@@ -211,6 +211,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("fusedthreshold", Clean, "0.0", "FLUX", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
     row("largestscale", Clean, "-1", "N", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
 
+    row("preset", Mask, "", "PRESET", "Mask parameters of the ALMA pipeline: alma-12m-short, alma-12m-mid, alma-12m-long (75th percentile of the baselines below 300 m, to 400 m, above), or alma-7m. It says usemask=auto-multithresh and its thresholds; what is given besides goes before it.", Own),
     row("usemask", Mask, "user", "KIND", "user (with --mask; without one the whole image is cleaned), pb, or auto-multithresh.", Yes),
     row("mask", Mask, "", "REGION", "CRTF region ('circle[[128pix,128pix],50pix]', also box, ellipse, poly, in pixels or on the sky), a region file, a CASA image, or a FITS file.", Yes),
     row("pbmask", Mask, "0.0", "LEVEL", "Level of the primary beam that usemask=pb cleans within, and auto-multithresh where it is not 0.", Yes),

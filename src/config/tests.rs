@@ -96,6 +96,15 @@ fn every_refusal_names_parameter_value_and_way_out() {
         (&[("deconvolver", "clarkstokes")], "deconvolver=clarkstokes", "hogbom or clark"),
         (&[("usemask", "automask")], "usemask=automask: is not available", "auto-multithresh"),
         (&[("mask", "a.crtf"), ("usemask", "auto-multithresh")], "mask=a.crtf", "--usemask user"),
+        (
+            &[("preset", "alma-12m")],
+            "preset=alma-12m: is not available",
+            "alma-12m-short, alma-12m-mid, alma-12m-long or alma-7m",
+        ),
+        (&[("restart", "F"), ("calcpsf", "F")], "restart=F: leaves nothing", "leave it out"),
+        (&[("restart", "T"), ("overwrite", "T")], "overwrite=T: means to start anew", "leave one"),
+        (&[("calcres", "F"), ("startmodel", "a")], "startmodel=a: is not in", "leave calcres out"),
+        (&[("calcres", "F"), ("products", "psf,model")], "products=psf,model", "name both"),
         (&[("cutthreshold", "1")], "cutthreshold=1", "fraction"),
         (&[("noisethreshold", "-5")], "noisethreshold=-5", "0 or more"),
         (&[("interactive", "true")], "interactive=true: is not supported", "--mask"),
@@ -147,11 +156,86 @@ fn every_refusal_names_parameter_value_and_way_out() {
     }
 }
 
+/// tclean continues from existing products by default; here it has to be said, in one of three ways.
+#[test]
+fn continuing_is_said_by_restart_calcpsf_or_calcres() {
+    for (settings, continues) in [
+        (&[][..], false),
+        (&[("restart", "true")], true),
+        (&[("restart", "false")], false),
+        (&[("calcres", "false")], true),
+        (&[("calcpsf", "false")], true),
+        (&[("calcres", "true"), ("calcpsf", "true")], false),
+        (&[("restart", "true"), ("calcres", "false"), ("calcpsf", "false")], true),
+    ] {
+        let c = config(settings).unwrap();
+        assert_eq!((c.restart.continues, c.replaces()), (continues, continues), "{settings:?}");
+    }
+    assert!(config(&[("overwrite", "true")]).unwrap().replaces());
+}
+
+/// The pipeline's table: sidelobe, noise and low noise threshold, minbeamfrac, negativethreshold,
+/// growiterations (75: tclean's default, where the table has none) and fastnoise.
+#[test]
+fn presets_are_the_pipelines_table() {
+    for (name, factors, growiterations, fastnoise) in [
+        ("alma-12m-short", [2.0, 4.25, 1.5, 0.3, 15.0], 50, false),
+        ("alma-12m-mid", [2.0, 5.0, 1.5, 0.3, 7.0], 75, false),
+        ("ALMA-12m-long", [2.5, 5.0, 1.5, 0.3, 7.0], 75, true),
+        ("alma-7m", [1.25, 5.0, 2.0, 0.1, 0.0], 75, false),
+    ] {
+        let MaskChoice::Auto(auto) = config(&[("preset", name)]).unwrap().mask else {
+            panic!("{name}: no automatic mask");
+        };
+        let expected = AutoMultithresh {
+            sidelobethreshold: factors[0],
+            noisethreshold: factors[1],
+            lownoisethreshold: factors[2],
+            minbeamfrac: factors[3],
+            negativethreshold: factors[4],
+            growiterations,
+            fastnoise,
+            minpercentchange: 1.0,
+            dogrowprune: true,
+            smoothfactor: 1.0,
+            cutthreshold: 0.01,
+        };
+        assert_eq!(auto.parameters, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_given_goes_before_a_preset_and_the_command_shows_both() {
+    let settings = [
+        ("noisethreshold", "4.5"),
+        ("preset", "alma-7m"),
+        ("fastnoise", "true"),
+        ("pbmask", "0.3"),
+    ];
+    let c = config(&settings).unwrap();
+    let MaskChoice::Auto(auto) = &c.mask else { panic!("{:?}", c.mask) };
+    assert_eq!(auto.pbmask, 0.3);
+    let p = &auto.parameters;
+    assert_eq!((p.noisethreshold, p.sidelobethreshold, p.fastnoise), (4.5, 1.25, true));
+    for part in [
+        "--preset alma-7m --usemask auto-multithresh",
+        "--noisethreshold 4.5",
+        "--minbeamfrac 0.1",
+        "--fastnoise",
+    ] {
+        assert!(c.command.contains(part), "{}", c.command);
+    }
+    assert!(!c.command.contains("fastnoise=false"), "{}", c.command);
+    // Another kind of mask may be asked for as well: then the rest of a preset is idle.
+    let user = config(&[("preset", "alma-7m"), ("usemask", "user")]).unwrap();
+    assert_eq!(user.mask, MaskChoice::Everywhere);
+}
+
 /// Every parameter that the table calls supported must be read by the validation: a value no parser
 /// accepts has to be refused. Free text is all that may pass.
 #[test]
 fn nothing_supported_is_silently_ignored() {
-    let free_text = ["vis", "field", "spw", "imagename", "mask", "summary", "device"];
+    let free_text = ["vis", "field", "spw", "imagename", "mask", "startmodel", "summary", "device"];
     for p in PARAMETERS {
         let supported = matches!(p.support, Support::Yes | Support::Own);
         if supported && !free_text.contains(&p.name) {

@@ -2,6 +2,7 @@
 
 mod deconvolution;
 mod machine;
+mod restart;
 
 use std::path::PathBuf;
 
@@ -27,11 +28,12 @@ use crate::{
 const MAX_IMSIZE: usize = 65_535;
 
 impl Config {
-    /// Validates parameters.
+    /// Validates parameters, a preset's included.
     ///
     /// # Errors
     /// [`Error::Parameter`] for the first value that cannot be used.
-    pub fn new(p: &Parameters) -> Result<Self> {
+    pub fn new(parameters: &Parameters) -> Result<Self> {
+        let p = &parameters.with_preset()?;
         let no_effect = p.unsupported()?;
         p.choice("specmode", &[("cube", ())]).map_err(|_| {
             Error::parameter(
@@ -43,6 +45,7 @@ impl Config {
         })?;
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
+        let products = products(p)?;
         Ok(Self {
             vis: vis(p)?,
             field: p.text("field").to_owned(),
@@ -54,8 +57,9 @@ impl Config {
 
             imagename: imagename(p)?,
             formats: formats(p)?,
-            products: products(p)?,
             overwrite: p.flag("overwrite")?,
+            restart: restart::restart(p, &products)?,
+            products,
             summary: given(p, "summary").map(PathBuf::from),
 
             imsize: imsize(p)?,

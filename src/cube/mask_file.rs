@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use crate::{
-    error::{Error, Result},
-    geometry::ImageGrid,
-    mask::Mask,
-    spectral::ChannelGrid,
-};
+use crate::{error::Result, geometry::ImageGrid, mask::Mask, spectral::ChannelGrid};
 
-use super::{CubeReader, Sky, SkyAxes, SpectralAxis};
+use super::{CubeReader, Named, Target};
 
 /// How far a pixel of the mask may lie from the image's pixel of the same number, in pixels or
 /// channels, anywhere in the cube.
 const MAX_OFFSET: f64 = 0.5;
+
+const NAMED: Named<'_> =
+    Named { what: "mask", remedy: "regrid it to the image with CASA's imregrid" };
 
 /// A clean mask in a CASA image or FITS file: valid pixels above 0 are in. It has one channel, which
 /// serves all of the cube's, or as many as the cube.
@@ -30,42 +28,14 @@ impl MaskFile {
     /// lie elsewhere; and as [`CubeReader::open`].
     pub fn open(path: impl AsRef<Path>, grid: &ImageGrid, channels: &ChannelGrid) -> Result<Self> {
         let cube = CubeReader::open(path)?;
-        let refuse = |what: &str, problem: String| {
-            Err(Error::data(
-                cube.path(),
-                what,
-                problem,
-                "regrid it to the image with CASA's imregrid",
-            ))
-        };
+        let target = Target { grid, channels };
         let [nx, ny, nstokes, nchan] = cube.shape();
-        if (nx, ny, nstokes) != (grid.nx, grid.ny, 1) || (nchan != channels.nchan && nchan != 1) {
-            let ours = format!("{} x {} pixels, {} channels", grid.nx, grid.ny, channels.nchan);
-            let its = format!("{nx} x {ny} pixels, {nstokes} Stokes, {nchan} channels");
-            return refuse("mask", format!("has {its}; the image has {ours}"));
+        if nchan != 1 || (nx, ny, nstokes) != (grid.nx, grid.ny, 1) {
+            target.check_shape(&cube, NAMED)?;
         }
-        match &cube.world().sky {
-            Sky::Unknown => {}
-            Sky::Other(frame) => {
-                return refuse("mask's direction axes", format!("are {frame}, not J2000 or ICRS"));
-            }
-            Sky::Equatorial(sky) => {
-                let offset = sky_offset(sky, grid);
-                if offset.is_none_or(|offset| offset > MAX_OFFSET) {
-                    let offset = offset.map_or("far".into(), |o| format!("{o:.2} pixels"));
-                    return refuse(
-                        "mask's direction axes",
-                        format!("lie {offset} off the image's"),
-                    );
-                }
-            }
-        }
-        if let Some(spectral) = cube.world().spectral.filter(|_| nchan > 1) {
-            let offset = channel_offset(&spectral, channels);
-            if offset > MAX_OFFSET {
-                let problem = format!("lies {offset:.2} channels off the image's");
-                return refuse("mask's frequency axis", problem);
-            }
+        target.check_sky(&cube, NAMED, MAX_OFFSET)?;
+        if nchan > 1 {
+            target.check_channels(&cube, NAMED, MAX_OFFSET)?;
         }
         Ok(Self { cube })
     }
@@ -84,27 +54,4 @@ impl MaskFile {
     pub fn is_one_plane(&self) -> bool {
         self.cube.shape()[3] == 1
     }
-}
-
-/// The largest distance, in pixels, between equally numbered pixels of two grids: that at the reference
-/// pixel and what the increments make of it towards the edges. Nothing if the mask's reference lies on
-/// the other half of the sky.
-fn sky_offset(sky: &SkyAxes, grid: &ImageGrid) -> Option<f64> {
-    let (x, y) = grid.sky_to_pixel(&sky.reference)?;
-    let along = |at: f64, pixel: f64, increment: f64, cell: f64, n: usize| {
-        let reach = pixel.abs().max((n as f64 - 1.0 - pixel).abs());
-        (at - pixel).abs() + reach * (increment / cell - 1.0).abs()
-    };
-    let dx = along(x, sky.pixel[0], sky.increment[0], -grid.cell_x, grid.nx);
-    let dy = along(y, sky.pixel[1], sky.increment[1], grid.cell_y, grid.ny);
-    Some(dx.max(dy))
-}
-
-/// The largest distance, in channels, between equally numbered channels.
-fn channel_offset(mask: &SpectralAxis, channels: &ChannelGrid) -> f64 {
-    let offset = |channel: usize| {
-        let hz = mask.start_hz + mask.width_hz * channel as f64;
-        ((hz - channels.freq_hz(channel)) / channels.width_hz).abs()
-    };
-    offset(0).max(offset(channels.nchan - 1))
 }

@@ -24,6 +24,7 @@
 //! header, so no program can mistake it for a result. `finish` syncs it and renames it. An older product
 //! is replaced in that step and untouched before it; a run that fails harms nothing.
 
+mod aligned;
 mod casa;
 mod fits;
 mod mask_file;
@@ -42,6 +43,7 @@ use crate::{
     spectral::ChannelGrid,
 };
 
+pub use aligned::{Named, Target};
 pub use mask_file::MaskFile;
 pub use product::{Format, Product};
 pub use read::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis, World};

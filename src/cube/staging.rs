@@ -106,7 +106,8 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
     if fs::symlink_metadata(target).is_ok() {
         return Err(Error::Exists {
             path: target.to_owned(),
-            remedy: "give --overwrite to replace it, or another imagename".into(),
+            remedy: "give --overwrite to start anew, --restart to continue from it, or another imagename"
+                .into(),
         });
     }
     let temporary = incomplete(target);

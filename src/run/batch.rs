@@ -7,7 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{batches::Batches, plan::Plan, products::Products, timers::Timers};
+use super::{batches::Batches, earlier::Earlier, plan::Plan, products::Products, timers::Timers};
 use crate::{
     backend::{Backend, Batch},
     beam::Beam,
@@ -27,6 +27,7 @@ use crate::{
 pub(super) struct Job<'a> {
     pub config: &'a Config,
     pub plan: &'a Plan,
+    pub earlier: &'a Earlier,
     pub batches: &'a Batches,
     pub weighting: Weighting,
     pub density: Option<CubeDensity>,
@@ -59,17 +60,17 @@ pub(super) struct Finished {
 impl Job<'_> {
     /// Ends the run between pieces of work when a signal asked for it.
     pub fn check_stop(&self) -> Result<()> {
-        match self.progress.stop_requested() {
-            None => Ok(()),
-            Some(signal) => Err(Error::Stopped {
-                signal,
-                remedy: format!(
-                    "products are complete only when the run ends: run it again with --overwrite \
-                     (what there is of them is named {}.*.incomplete)",
-                    self.config.imagename.display()
-                ),
-            }),
-        }
+        let Some(signal) = self.progress.stop_requested() else { return Ok(()) };
+        let again = match self.config.restart.continues {
+            true => "run it again as it was, from the earlier ones, which are whole",
+            false => "run it again with --overwrite",
+        };
+        let remedy = format!(
+            "products are complete only when the run ends: {again} (what there is of new ones is named \
+             {}.*.incomplete)",
+            self.config.imagename.display()
+        );
+        Err(Error::Stopped { signal, remedy })
     }
 
     /// Reads the visibilities of image channels, with natural weights.
@@ -90,18 +91,21 @@ impl Job<'_> {
         Ok(self.timers.time("resample", || resample(sampling, rows, &raws, channels)))
     }
 
-    /// Takes image channels to the backend, with imaging weights, and makes their PSFs. Beams are
-    /// fitted here, before the first residual: from then on planes stay on the device.
+    /// Takes image channels to the backend, with imaging weights, and makes their PSFs, or takes the
+    /// earlier ones. Beams are fitted here, before the first residual: from then on planes stay on the device.
     fn open<'b, B: Backend>(
         &'b self,
         backend: &'b B,
         channels: Range<usize>,
     ) -> Result<(Batch<'b, B>, Vec<PsfFit>)> {
-        let mut block = self.load(channels)?;
+        let mut block = self.load(channels.clone())?;
         self.timers.time("weight", || self.weighting.apply(&mut block, self.density.as_ref()));
         let mut batch = Batch::new(backend, &self.plan.operator, &block, self.batches.grid_count)?;
         drop(block);
-        batch.make_psf()?;
+        match self.config.restart.calcpsf {
+            true => batch.make_psf()?,
+            false => self.earlier.psfs(&mut batch, channels)?,
+        }
         let fit = |i: usize| {
             Ok(match batch.sumwt()[i] > 0.0 {
                 true => PsfFit::new(&batch.psf_plane(i)?, &self.plan.grid, self.clean.psfcutoff),
@@ -135,8 +139,13 @@ impl Job<'_> {
     ) -> Result<Cleaned<'b, B>> {
         self.check_stop()?;
         let (mut batch, psfs) = self.open(backend, channels.clone())?;
-        let all: Vec<usize> = (0..batch.len()).collect();
-        batch.make_residual(&all)?;
+        self.earlier.models(&mut batch, channels.clone())?;
+        if self.config.restart.calcres {
+            let all: Vec<usize> = (0..batch.len()).collect();
+            batch.make_residual(&all)?;
+        } else {
+            self.earlier.residuals(&mut batch, channels.clone())?;
+        }
         let grid = &self.plan.grid;
         let inside = self.timers.time("pb", || {
             let inside = channels.clone().into_par_iter().map(|channel| {
@@ -258,7 +267,8 @@ impl Job<'_> {
             peak_residual: result.minor.last().map_or(0.0, |m| f64::from(m.peak_res)),
             stopcode: result.stop.code(),
         });
-        Ok(super::summary::channel(result, &self.plan.sampling, sumwt, beam, rms, peak))
+        let calcres = self.config.restart.calcres;
+        Ok(super::summary::channel(result, &self.plan.sampling, sumwt, beam, rms, peak, calcres))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::plan::Plan;
+use super::{earlier::Earlier, plan::Plan};
 use crate::{
     config::{AutoMask, Config, MaskChoice},
     cube::MaskFile,
@@ -14,18 +14,28 @@ use crate::{
     },
 };
 
-/// The masks that a configuration asks for.
+/// The masks that a configuration asks for. Continuing from an earlier run, its mask goes on where none is
+/// given, and automatic masks grow from it; tclean does the same (measured).
 ///
 /// # Errors
 /// A region that cannot be read, or a mask that does not fit the cube.
-pub(super) fn policy<'a>(config: &Config, plan: &'a Plan) -> Result<Box<dyn MaskPolicy + 'a>> {
+pub(super) fn policy<'a>(
+    config: &Config,
+    plan: &'a Plan,
+    earlier: &'a Earlier,
+) -> Result<Box<dyn MaskPolicy + 'a>> {
     let (nx, ny) = (plan.grid.nx, plan.grid.ny);
     Ok(match &config.mask {
-        MaskChoice::Everywhere => Box::new(FixedMask::everywhere(nx, ny)),
+        MaskChoice::Everywhere => match earlier.masks() {
+            Some(masks) => Box::new(EarlierMasks(masks)),
+            None => Box::new(FixedMask::everywhere(nx, ny)),
+        },
         MaskChoice::PrimaryBeam(level) => {
             Box::new(PrimaryBeamMasks { plan, pblimit: config.pblimit, level: *level })
         }
-        MaskChoice::Auto(choice) => Box::new(AutoMasksInBeam::new(choice, plan, config.pblimit)?),
+        MaskChoice::Auto(choice) => {
+            Box::new(AutoMasksInBeam::new(choice, plan, earlier, config.pblimit)?)
+        }
         MaskChoice::User(text) if is_image(Path::new(text)) => {
             let channels = plan.sampling.grid();
             Box::new(ImageMasks(MaskFile::open(text, &plan.grid, channels)?))
@@ -69,17 +79,18 @@ impl MaskPolicy for PrimaryBeamMasks<'_> {
 struct AutoMasksInBeam<'a> {
     masks: AutoMasks,
     plan: &'a Plan,
+    earlier: &'a Earlier,
     pblimit: f64,
     pbmask: f64,
 }
 
 impl<'a> AutoMasksInBeam<'a> {
-    fn new(choice: &AutoMask, plan: &'a Plan, pblimit: f64) -> Result<Self> {
+    fn new(choice: &AutoMask, plan: &'a Plan, earlier: &'a Earlier, pblimit: f64) -> Result<Self> {
         let grid = &plan.grid;
         let cell = [grid.cell_x, grid.cell_y];
         let masks = AutoMasks::new(choice.parameters.clone(), grid.nx, grid.ny, cell)?;
         let masks = masks.verbose(choice.verbose);
-        Ok(Self { masks, plan, pblimit, pbmask: choice.pbmask })
+        Ok(Self { masks, plan, earlier, pblimit, pbmask: choice.pbmask })
     }
 }
 
@@ -94,7 +105,8 @@ impl MaskPolicy for AutoMasksInBeam<'_> {
         } else {
             None
         };
-        Ok(self.masks.channel_within(channel, within))
+        let before = self.earlier.cleaned_mask(channel)?;
+        Ok(self.masks.channel_within(channel, within, before))
     }
 }
 
@@ -102,6 +114,15 @@ impl MaskPolicy for AutoMasksInBeam<'_> {
 struct ImageMasks(MaskFile);
 
 impl MaskPolicy for ImageMasks {
+    fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
+        FixedMask::all_channels(self.0.plane(channel)?).channel(channel)
+    }
+}
+
+/// The masks of an earlier run.
+struct EarlierMasks<'a>(&'a MaskFile);
+
+impl MaskPolicy for EarlierMasks<'_> {
     fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
         FixedMask::all_channels(self.0.plane(channel)?).channel(channel)
     }

@@ -4,6 +4,7 @@
 mod batch;
 mod batches;
 mod choice;
+mod earlier;
 mod machine;
 mod masks;
 mod plan;
@@ -21,6 +22,7 @@ pub(crate) use machine::free_memory;
 
 use batches::{Batches, Limits};
 use choice::Processor;
+use earlier::Earlier;
 use plan::Plan;
 use products::{ProductBeams, Products};
 use share::share;
@@ -49,7 +51,7 @@ use crate::{
 /// [`Error::Stopped`](crate::Error::Stopped) after a signal.
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let started = Instant::now();
-    if !config.overwrite {
+    if !config.replaces() {
         cube::check_absent(&config.imagename, &config.products, &config.formats)?;
     }
     progress.event(Event::Stage { name: "reading metadata".into() });
@@ -57,13 +59,18 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     for message in &plan.warnings {
         progress.event(Event::Warning { message: message.clone() });
     }
+    let earlier = Earlier::open(config, &plan)?;
+    if let Some(name) = earlier.describe() {
+        progress.event(Event::Stage { name });
+    }
     let limits = Limits {
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
         extra_planes: config.deconvolver.extra_planes(),
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
-    let job = Planned { config, plan: &plan, limits, reason, progress, started };
+    let (plan, earlier) = (&plan, &earlier);
+    let job = Planned { config, plan, earlier, limits, reason, progress, started };
     match &processor {
         Processor::Cpu => run(job, &[CpuBackend]),
         Processor::Gpus(gpus) => run(job, gpus),
@@ -74,6 +81,7 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
 struct Planned<'a> {
     config: &'a Config,
     plan: &'a Plan,
+    earlier: &'a Earlier,
     limits: Limits,
     /// Why it runs on this backend.
     reason: String,
@@ -83,7 +91,7 @@ struct Planned<'a> {
 
 /// Runs a plan on devices of one kind, which share the batches.
 fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
-    let Planned { config, plan, limits, reason, progress, started } = planned;
+    let Planned { config, plan, earlier, limits, reason, progress, started } = planned;
     let names: Vec<String> = devices.iter().map(Backend::name).collect();
     let backend = names.join(" + ");
     progress.event(Event::Backend { name: backend.clone(), reason: reason.clone() });
@@ -104,10 +112,11 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         channels: plan.nchan(),
         message: plan.describe(&batches, &backend),
     });
-    let masks = masks::policy(config, plan)?;
+    let masks = masks::policy(config, plan, earlier)?;
     let mut job = Job {
         config,
         plan,
+        earlier,
         batches: &batches,
         weighting: Weighting::new(
             config.weighting,

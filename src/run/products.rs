@@ -29,8 +29,8 @@ impl Products {
         let mut writers = Vec::new();
         for &product in &config.products {
             for &format in &config.formats {
-                let writer =
-                    cube::create(&config.imagename, product, format, spec, config.overwrite)?;
+                let (name, replaces) = (&config.imagename, config.replaces());
+                let writer = cube::create(name, product, format, spec, replaces)?;
                 writers.push((product, writer));
             }
         }

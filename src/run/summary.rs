@@ -16,6 +16,7 @@ pub(super) fn channel(
     restoring_beam: Option<Beam>,
     rms: f64,
     peak: f64,
+    calcres: bool,
 ) -> ChannelSummary {
     ChannelSummary {
         channel: result.channel,
@@ -27,8 +28,8 @@ pub(super) fn channel(
         rms,
         peak,
         stopcode: result.stop.code(),
-        // tclean counts the first residual too.
-        nmajordone: result.majors + 1,
+        // tclean counts the first residual too, if it was made.
+        nmajordone: result.majors + usize::from(calcres),
         minor: result.minor.iter().map(minor_cycle).collect(),
     }
 }

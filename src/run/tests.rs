@@ -159,6 +159,7 @@ fn a_lost_device_ends_the_run_and_harms_nothing() {
         let planned = Planned {
             config: &config,
             plan: &plan,
+            earlier: &Earlier::open(&config, &plan).unwrap(),
             limits: ROOM,
             reason: String::new(),
             progress: &progress,

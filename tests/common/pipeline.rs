@@ -24,6 +24,17 @@ pub const CPU: Processor<'static> = &[("backend", "cpu")];
 
 /// Runs a golden's arguments into `dir`; `changes` replace or add to them, and name the backend.
 pub fn run(golden: &Golden, set: &str, dir: &Path, changes: &[(&str, &str)]) -> Summary {
+    let config = config(golden, set, dir, changes).unwrap_or_else(|e| panic!("{e}"));
+    cubeclean::run::image(&config, &Silent).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The configuration of [`run`].
+pub fn config(
+    golden: &Golden,
+    set: &str,
+    dir: &Path,
+    changes: &[(&str, &str)],
+) -> cubeclean::Result<Config> {
     let mut parameters = Parameters::default();
     let arguments = golden.args.as_object().expect("arguments by name");
     for (name, value) in arguments {
@@ -49,8 +60,7 @@ pub fn run(golden: &Golden, set: &str, dir: &Path, changes: &[(&str, &str)]) -> 
     for (name, value) in changes {
         set_to(name, value);
     }
-    let config = Config::new(&parameters).unwrap_or_else(|e| panic!("{e}"));
-    cubeclean::run::image(&config, &Silent).unwrap_or_else(|e| panic!("{e}"))
+    Config::new(&parameters)
 }
 
 /// A plane of a product that a run wrote, `[y, x]`.

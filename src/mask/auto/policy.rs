@@ -34,22 +34,32 @@ impl AutoMasks {
     }
 
     /// The mask of a channel whose pixels that count are `within` ([`super::region`]); `None`: those
-    /// inside the primary beam's limit.
-    pub fn channel_within(&self, channel: usize, within: Option<Mask>) -> Box<dyn ChannelMask> {
+    /// inside the primary beam's limit. It begins with the mask `before`, of an earlier run: as in tclean
+    /// (measured), the first update adds to it, and only later ones grow it.
+    pub fn channel_within(
+        &self,
+        channel: usize,
+        within: Option<Mask>,
+        before: Option<Mask>,
+    ) -> Box<dyn ChannelMask> {
+        let mut state = ChannelState::new(self.nx, self.ny);
+        if let Some(mask) = before {
+            state.mask = mask;
+        }
         Box::new(AutoMaskOfChannel {
             parameters: self.parameters.clone(),
             cell: self.cell,
             within,
             verbose: self.verbose,
             channel,
-            state: ChannelState::new(self.nx, self.ny),
+            state,
         })
     }
 }
 
 impl MaskPolicy for AutoMasks {
     fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>> {
-        Ok(self.channel_within(channel, None))
+        Ok(self.channel_within(channel, None, None))
     }
 }
 
