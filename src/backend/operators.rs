@@ -160,6 +160,11 @@ impl<'a, B: Gridder> Batch<'a, B> {
         Ok(())
     }
 
+    /// Whether a channel's model may be other than zero.
+    pub fn has_model(&self, channel: usize) -> bool {
+        self.has_model[channel]
+    }
+
     /// Makes the PSFs of all channels.
     pub fn make_psf(&mut self) -> Result<()> {
         let all: Vec<usize> = (0..self.len()).collect();

@@ -32,6 +32,8 @@ pub(super) struct Limits {
     pub host: u64,
     /// All channels are needed at once.
     pub whole_cube: bool,
+    /// Bytes of host memory that cleaning takes of a channel to be able to roll back.
+    pub to_go_back: usize,
 }
 
 impl Batches {
@@ -44,7 +46,7 @@ impl Batches {
         let nchan = plan.nchan();
         // One control over the cube is one batch, and a batch is on one device.
         let devices = if limits.whole_cube { &devices[..1] } else { devices };
-        let costs = Costs::new(plan, devices);
+        let costs = Costs::new(plan, devices, limits.to_go_back);
         costs.fits(1, 1, limits).map_err(|e| e.error(1))?;
         let most = if limits.whole_cube {
             let grids = |n| costs.grids(n).max(1);
@@ -137,7 +139,7 @@ impl TooLarge {
 }
 
 impl<'a> Costs<'a> {
-    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B]) -> Self {
+    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B], to_go_back: usize) -> Self {
         let (backend, operator) = (&devices[0], &plan.operator);
         let layers = (0..plan.nchan()).map(|c| plan.sampling.layers(c).len()).max().unwrap_or(1);
         let (rows, plane) = (plan.rows.uvw_m.len(), plan.grid.npix() * size_of::<f32>());
@@ -145,7 +147,8 @@ impl<'a> Costs<'a> {
         let layer = 2 * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
         // What a clean and the restoring hold of a channel: a copy of psf, residual and mask; and of
         // the channel that a worker restores and writes: a handful of planes.
-        let (mut per_channel, mut per_worker) = (layers * layer + 3 * plane, 6 * plane);
+        let mut per_channel = layers * layer + 3 * plane + to_go_back;
+        let mut per_worker = 6 * plane;
         let memories: Vec<_> = devices.iter().map(Backend::memory).collect();
         let sharing =
             memories.iter().filter(|m| matches!(m, Memory::Device { shared: true, .. })).count();

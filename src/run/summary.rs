@@ -13,9 +13,8 @@ pub(super) fn channel(
     result: &ChannelClean,
     sampling: &Sampling,
     sumwt: f64,
-    restoring_beam: Option<Beam>,
-    rms: f64,
-    peak: f64,
+    (restoring_beam, common_beam_outlier): (Option<Beam>, bool),
+    (rms, peak): (f64, f64),
 ) -> ChannelSummary {
     ChannelSummary {
         channel: result.channel,
@@ -23,12 +22,14 @@ pub(super) fn channel(
         sumwt,
         beam: result.beam.as_ref().ok().copied(),
         restoring_beam,
+        common_beam_outlier,
         sidelobe_level: result.sidelobe_level,
         rms,
         peak,
         stopcode: result.stop.code(),
         // tclean counts the first residual too.
         nmajordone: result.majors + 1,
+        rollback: result.rollback,
         minor: result.minor.iter().map(minor_cycle).collect(),
     }
 }
@@ -62,5 +63,6 @@ pub(super) fn control(config: &Config) -> Control {
         minpsffraction: config.minpsffraction,
         maxpsffraction: config.maxpsffraction,
         cube: config.cyclecontrol == CycleControl::Cube,
+        divergence_retries: config.divergence_retries,
     }
 }
