@@ -1,6 +1,6 @@
 //! Which minor cycle is run, and what one channel's share of it takes and gives.
 
-use crate::mask::Mask;
+use crate::{error::Result, mask::Mask};
 
 /// The algorithm of the minor cycle, with what only it needs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +23,24 @@ impl Deconvolver {
             // The residual that the inner loop works on.
             Self::Clark => 1,
         }
+    }
+
+    /// Adds components ([`MinorResult`]) to a model plane on the host, `nx` pixels a row, in their order
+    /// and in the arithmetic of the minor cycle: the model gets the same bits.
+    pub fn add_to(
+        &self,
+        model: &mut [f32],
+        _nx: usize,
+        components: &[(u32, f32)],
+        scales: &[u8],
+    ) -> Result<()> {
+        if let (Self::Multiscale(_), false) = (self, scales.is_empty()) {
+            todo!("multiscale: draw each component's shape");
+        }
+        for &(pixel, flux) in components {
+            model[pixel as usize] += flux;
+        }
+        Ok(())
     }
 }
 

@@ -164,6 +164,11 @@ impl<'a, B: Gridder> Batch<'a, B> {
         Ok(())
     }
 
+    /// Whether a channel's model may be other than zero.
+    pub fn has_model(&self, channel: usize) -> bool {
+        self.has_model[channel]
+    }
+
     /// Flux of the model that a channel was last set to, Jy: what a clean begins with.
     pub fn model_flux(&self, channel: usize) -> f64 {
         self.model_flux[channel]

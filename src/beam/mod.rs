@@ -2,9 +2,11 @@
 
 mod common;
 mod fit;
+mod outliers;
 
 pub use common::common_beam;
 pub use fit::{NoBeam, PSF_CUTOFF, fit_psf, sidelobe_level};
+pub use outliers::beam_outliers;
 
 use std::f64::consts::{FRAC_PI_2, LN_2, PI};
 

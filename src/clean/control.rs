@@ -32,10 +32,13 @@ pub struct CleanParams {
     pub psfcutoff: f64,
     /// What one control governs.
     pub scope: Scope,
+    /// Times that a control whose peak has grown goes on from its best model with more care, before it
+    /// ends with that; `None`: it ends with the grown model, as in tclean.
+    pub divergence_retries: Option<usize>,
 }
 
 impl Default for CleanParams {
-    /// tclean's defaults, controlled per channel.
+    /// tclean's defaults, controlled per channel, with two retries of what diverges.
     fn default() -> Self {
         Self {
             deconvolver: Deconvolver::Hogbom,
@@ -50,6 +53,7 @@ impl Default for CleanParams {
             nmajor: None,
             psfcutoff: crate::beam::PSF_CUTOFF,
             scope: Scope::Channel,
+            divergence_retries: Some(2),
         }
     }
 }
@@ -90,6 +94,11 @@ pub enum StopCode {
 }
 
 impl StopCode {
+    /// Whether the peak has grown.
+    pub fn is_divergence(self) -> bool {
+        matches!(self, Self::GrewSincePrevious | Self::GrewSinceMinimum)
+    }
+
     /// tclean's number.
     pub fn code(self) -> u8 {
         match self {
@@ -175,6 +184,11 @@ fn reached(peak: f32, threshold: f32) -> bool {
     peak <= threshold || (peak - threshold) / threshold < TOLERANCE
 }
 
+/// Whether a peak has grown so much over an earlier one that it diverges, or is no number.
+pub(super) fn grew(peak: f32, old: f32) -> bool {
+    !peak.is_finite() || (peak - old) / old > DIVERGENCE
+}
+
 impl Control {
     /// Whether to end here, and why. Notes the peak for the next round.
     pub fn test(&mut self, params: &CleanParams, level: &Level) -> Option<StopCode> {
@@ -188,7 +202,7 @@ impl Control {
         let (previous, least) = (self.previous_peak, self.least_peak);
         self.previous_peak = Some(peak);
         self.least_peak = Some(least.map_or(peak, |l| l.min(peak)));
-        let grew = |since: Option<f32>| since.is_some_and(|old| (peak - old) / old > DIVERGENCE);
+        let grew = |since: Option<f32>| since.is_some_and(|old| grew(peak, old));
 
         match () {
             () if reached(peak, params.threshold) => Some(StopCode::Threshold),
@@ -212,10 +226,14 @@ impl Control {
 }
 
 /// `max(threshold, clamp(cyclefactor · sidelobe level, minpsffraction, maxpsffraction) · peak)`.
-pub(super) fn cyclethreshold(params: &CleanParams, sidelobe_level: f64, peak: f32) -> f32 {
-    let fraction = (params.cyclefactor * sidelobe_level as f32)
-        .max(params.minpsffraction)
-        .min(params.maxpsffraction);
+pub(super) fn cyclethreshold(
+    params: &CleanParams,
+    cyclefactor: f32,
+    sidelobe_level: f64,
+    peak: f32,
+) -> f32 {
+    let fraction =
+        (cyclefactor * sidelobe_level as f32).max(params.minpsffraction).min(params.maxpsffraction);
     (fraction * peak).max(params.threshold)
 }
 
@@ -242,13 +260,11 @@ mod tests {
             (0.0967724, 0.017696006, 0.0, 0.001712485),
         ] {
             let params = CleanParams { threshold, ..CleanParams::default() };
-            let ours = f64::from(cyclethreshold(&params, sidelobe, peak));
+            let ours = f64::from(cyclethreshold(&params, 1.0, sidelobe, peak));
             assert!((ours / expected - 1.0).abs() < 2e-7, "{ours} {expected}");
         }
-        let params = CleanParams { cyclefactor: 20.0, ..CleanParams::default() };
-        assert_eq!(cyclethreshold(&params, 0.1, 1.0), 0.8);
-        let params = CleanParams { cyclefactor: 0.1, ..CleanParams::default() };
-        assert_eq!(cyclethreshold(&params, 0.1, 1.0), 0.05);
+        assert_eq!(cyclethreshold(&CleanParams::default(), 20.0, 0.1, 1.0), 0.8);
+        assert_eq!(cyclethreshold(&CleanParams::default(), 0.1, 0.1, 1.0), 0.05);
     }
 
     #[test]

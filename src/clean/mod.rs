@@ -1,11 +1,15 @@
 //! Major and minor cycles of one batch of channels: iteration control and stop codes.
 //!
 //! A round goes: mask update → peak within the mask → convergence test → minor cycle → major cycle.
-//! The mask comes before the test, because before it exists the peak within it would be 0.
+//! The mask comes before the test, because before it exists the peak within it would be 0. Where the
+//! test finds that the peak has grown, the model goes back to its best ([`rollback`]).
 
 mod control;
+mod group;
+mod history;
 mod noise;
 mod record;
+mod rollback;
 
 use std::ops::Range;
 
@@ -14,8 +18,11 @@ use rayon::prelude::*;
 pub use control::{CleanParams, MinorStop, Scope, StopCode};
 pub use noise::Noise;
 pub use record::{ChannelClean, MinorRecord};
+pub use rollback::Rollback;
 
-use control::{Control, Level, cyclethreshold};
+use group::Group;
+use history::History;
+use rollback::roll_back;
 
 use crate::{
     backend::{Batch, Deconvolver, Gridder, Minor, MinorControl, MinorResult, Peak},
@@ -46,6 +53,10 @@ pub trait Cycles {
     ) -> Result<Vec<MinorResult>>;
     /// The major cycle: residuals of `channels` from their models.
     fn make_residual(&mut self, channels: &[usize]) -> Result<()>;
+    /// A channel's model, `ny·nx` values; `None` where it is zero. Asked for before the first round.
+    fn starting_model(&self, channel: usize) -> Result<Option<Vec<f32>>>;
+    /// Replaces a channel's model, `ny·nx` values.
+    fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()>;
 }
 
 impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
@@ -76,6 +87,14 @@ impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
     fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
         Batch::make_residual(self, channels)
     }
+
+    fn starting_model(&self, channel: usize) -> Result<Option<Vec<f32>>> {
+        self.has_model(channel).then(|| self.model_plane(channel)).transpose()
+    }
+
+    fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        Batch::set_model(self, channel, values)
+    }
 }
 
 /// What cleaning has to know of a channel's PSF.
@@ -105,6 +124,16 @@ impl PsfFit {
     }
 }
 
+/// Bytes of host memory that a channel takes, at most, so that its model can go back to its best.
+pub fn bytes_to_go_back(params: &CleanParams, grid: &ImageGrid) -> usize {
+    if params.niter == 0 || params.divergence_retries.is_none() {
+        return 0;
+    }
+    // The masks of this round and of the best.
+    let masks = 2 * grid.ny * grid.nx.div_ceil(64) * size_of::<u64>();
+    masks + History::bytes(grid.npix(), params.niter)
+}
+
 /// Cleans a batch: the image channels `channels` of the cube, in the batch's order. `psfs` and `valid`
 /// have an entry for each channel; `valid` are the pixels inside the primary beam's limit, which bound
 /// the noise of n-sigma, but not the components.
@@ -119,12 +148,20 @@ pub fn clean(
 ) -> Result<Vec<ChannelClean>> {
     let mut states = Vec::with_capacity(channels.len());
     for (index, channel) in channels.enumerate() {
+        let has_data = batch.sumwt()[index] > 0.0;
+        let may_go_back = has_data && params.niter > 0 && params.divergence_retries.is_some();
+        let shape = (grid.nx, grid.ny);
+        let history = may_go_back
+            .then(|| Ok(History::new(&params.deconvolver, shape, batch.starting_model(index)?)))
+            .transpose()?;
         states.push(ChannelState {
             index,
             mask: policy.channel(channel)?,
             valid: &valid[index],
-            has_data: batch.sumwt()[index] > 0.0,
+            has_data,
+            history,
             rounds: 0,
+            overflowed: false,
             masksum: 0,
             peak: 0.0,
             peak_anywhere: 0.0,
@@ -133,30 +170,50 @@ pub fn clean(
             result: ChannelClean::new(channel, &psfs[index], grid, batch.model_flux(index)),
         });
     }
-    let mut groups: Vec<Group> = match params.scope {
-        Scope::Channel => (0..states.len()).map(|i| Group::new(vec![i])).collect(),
-        Scope::Cube => vec![Group::new((0..states.len()).collect())],
+    let members: Vec<Vec<usize>> = match params.scope {
+        Scope::Channel => (0..states.len()).map(|i| vec![i]).collect(),
+        Scope::Cube => vec![(0..states.len()).collect()],
     };
+    let mut groups: Vec<Group> =
+        members.into_iter().map(|channels| Group::new(channels, params, &states)).collect();
     let everywhere = Mask::new(grid.nx, grid.ny, true);
-    loop {
-        let active: Vec<usize> = groups.iter().flat_map(|g| g.channels.iter().copied()).collect();
-        if active.is_empty() {
-            break;
-        }
-        survey(batch, params, &mut states, &active, &everywhere)?;
-        for group in &mut groups {
-            group.judge(params, &mut states);
-        }
-        let cleaned = minor_cycle(batch, params, &mut groups, &mut states)?;
-        if !cleaned.is_empty() {
-            batch.make_residual(&cleaned)?;
-        }
-        for group in groups.iter_mut().filter(|g| !g.channels.is_empty()) {
-            group.end_round(&mut states);
-        }
+    while groups.iter().any(|group| !group.channels.is_empty()) {
+        round(batch, params, &mut groups, &mut states, &everywhere)?;
     }
     Ok(states.into_iter().map(|s| s.result).collect())
 }
+
+/// One round of all groups that have not ended.
+fn round(
+    batch: &mut impl Cycles,
+    params: &CleanParams,
+    groups: &mut [Group],
+    states: &mut [ChannelState<'_>],
+    everywhere: &Mask,
+) -> Result<()> {
+    let active: Vec<usize> = groups.iter().flat_map(|g| g.channels.iter().copied()).collect();
+    for group in groups.iter_mut() {
+        group.begin_round(states);
+    }
+    survey(batch, params, states, &active, everywhere)?;
+    for group in groups.iter_mut() {
+        group.judge(params, states)?;
+    }
+    let mut changed = roll_back(batch, params, groups, states)?;
+    changed.extend(minor_cycle(batch, params, groups, states)?);
+    if !changed.is_empty() {
+        changed.sort_unstable();
+        batch.make_residual(&changed)?;
+    }
+    for group in groups.iter_mut().filter(|g| !g.channels.is_empty()) {
+        group.end_round(states);
+    }
+    Ok(())
+}
+
+/// Where a minor cycle comes to a peak as high, Jy/beam, a major cycle that sums it over many visibilities
+/// leaves the range of `f32`, and what a device makes of that (NaN, infinity, zero) is no residual.
+const OVERFLOW: f32 = 1e30;
 
 /// A channel's state through the rounds.
 struct ChannelState<'a> {
@@ -164,7 +221,11 @@ struct ChannelState<'a> {
     mask: Box<dyn ChannelMask>,
     valid: &'a Mask,
     has_data: bool,
+    /// Of its model, where it may have to go back; `None` once it has ended.
+    history: Option<History>,
     rounds: usize,
+    /// Whether the last minor cycle went beyond what numbers can hold.
+    overflowed: bool,
     /// Of the residual at the beginning of the round.
     masksum: usize,
     peak: f32,
@@ -232,71 +293,14 @@ fn survey(
         let state = &mut states[i];
         // A mask whose pixels are all NaN has no peak, but is not clean.
         let none = if state.masksum > 0 { f32::NAN } else { 0.0 };
-        state.peak = within.map_or(none, |p| p.value.abs());
+        state.peak = match state.overflowed {
+            true => f32::INFINITY,
+            false => within.map_or(none, |p| p.value.abs()),
+        };
         state.peak_anywhere = anywhere.map_or(f32::NAN, |p| p.value.abs());
         state.result.note_peak_anywhere(state.peak_anywhere);
     }
     Ok(())
-}
-
-/// Channels under one control; empty once it has ended.
-struct Group {
-    channels: Vec<usize>,
-    control: Control,
-    cyclethreshold: f32,
-    /// Components before this round.
-    round_start: usize,
-}
-
-impl Group {
-    fn new(channels: Vec<usize>) -> Self {
-        Self { channels, control: Control::default(), cyclethreshold: 0.0, round_start: 0 }
-    }
-
-    /// Ends the group if it has converged; otherwise sets the level of its next minor cycle.
-    fn judge(&mut self, params: &CleanParams, states: &mut [ChannelState<'_>]) {
-        let mut level = Level { masksum: 0, peak: 0.0, nsigma_threshold: 0.0 };
-        let mut sidelobe_level = 0.0f64;
-        for state in self.channels.iter().map(|&i| &states[i]).filter(|s| s.has_data) {
-            level.masksum += state.masksum;
-            level.nsigma_threshold = level.nsigma_threshold.max(state.nsigma_threshold);
-            // A NaN stays, so that the test sees it.
-            if !level.peak.is_nan() && (state.peak.is_nan() || state.peak > level.peak) {
-                level.peak = state.peak;
-            }
-            sidelobe_level = sidelobe_level.max(state.result.sidelobe_level);
-        }
-        match self.control.test(params, &level) {
-            Some(stop) => self.end(stop, states),
-            None => self.cyclethreshold = cyclethreshold(params, sidelobe_level, level.peak),
-        }
-    }
-
-    fn end(&mut self, stop: StopCode, states: &mut [ChannelState<'_>]) {
-        for i in self.channels.drain(..) {
-            let state = &mut states[i];
-            let record = MinorRecord {
-                start_peak_res: state.peak,
-                peak_res: state.peak,
-                start_peak_res_nm: state.peak_anywhere,
-                peak_res_nm: state.peak_anywhere,
-                masksum: state.masksum,
-                stop: None,
-                ..MinorRecord::default()
-            };
-            state.result.end(stop, state.mask.mask(), self.control.majors, record);
-        }
-    }
-
-    /// After the major cycle. A round in which no channel found anything to do would repeat forever.
-    fn end_round(&mut self, states: &mut [ChannelState<'_>]) {
-        if self.control.iterations == self.round_start {
-            self.end(StopCode::NoChange, states);
-        } else {
-            self.control.majors += 1;
-            self.round_start = self.control.iterations;
-        }
-    }
 }
 
 /// Runs the minor cycle of all groups' channels, records it, and gives the channels whose models changed.
@@ -307,12 +311,12 @@ fn minor_cycle(
     states: &mut [ChannelState<'_>],
 ) -> Result<Vec<usize>> {
     let mut controls = Vec::new();
-    for group in groups.iter() {
+    for group in groups.iter().filter(|g| !g.is_going_back()) {
         for state in group.channels.iter().map(|&i| &states[i]).filter(|s| s.has_data) {
             controls.push(MinorControl {
                 channel: state.index,
                 mask: state.mask.mask(),
-                gain: params.gain,
+                gain: group.pace.gain,
                 threshold: group.cyclethreshold.max(state.nsigma_threshold),
                 max_iter: group.control.cycleniter(params),
             });
@@ -320,11 +324,12 @@ fn minor_cycle(
     }
     let mut results = batch.minor_cycle(&params.deconvolver, &controls)?.into_iter();
     let mut cleaned = Vec::new();
-    for group in groups.iter_mut() {
+    for group in groups.iter_mut().filter(|g| !g.is_going_back()) {
         for &i in &group.channels {
             let state = &mut states[i];
             let Some(result) = state.has_data.then(|| results.next()).flatten() else { continue };
             let iterations = result.components.len();
+            state.overflowed = !(result.peak < OVERFLOW);
             state.result.record(
                 &result.components,
                 state.mask.mask(),
@@ -353,10 +358,17 @@ fn minor_cycle(
             if iterations > 0 {
                 cleaned.push(state.index);
             }
+            if let Some(history) = &mut state.history {
+                history.add(result)?;
+            }
         }
     }
     Ok(cleaned)
 }
 
+#[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+mod rollback_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What cleaning did to a channel, round by round: tclean's `summaryminor`.
 
-use super::{MinorStop, PsfFit, StopCode};
+use super::{MinorStop, PsfFit, Rollback, StopCode};
 use crate::{
     beam::{Beam, NoBeam},
     geometry::ImageGrid,
@@ -57,8 +57,18 @@ pub struct ChannelClean {
     /// The mask that the last minor cycle placed components in, as tclean keeps it; without one, the
     /// mask that cleaning would have begun with.
     pub mask: Mask,
+    /// What was given up because the peak had grown; the records are those of what was kept.
+    pub rollback: Option<Rollback>,
     model_flux: f64,
     open: bool,
+}
+
+/// How far a [`ChannelClean`] has come, to come back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    records: usize,
+    iterations: usize,
+    model_flux: f64,
 }
 
 impl ChannelClean {
@@ -73,6 +83,7 @@ impl ChannelClean {
             majors: 0,
             iterations: 0,
             mask: Mask::new(grid.nx, grid.ny, false),
+            rollback: None,
             model_flux,
             open: true,
         }
@@ -104,10 +115,29 @@ impl ChannelClean {
         }
     }
 
+    pub(super) fn mark(&self) -> Mark {
+        let Self { iterations, model_flux, .. } = *self;
+        Mark { records: self.minor.len(), iterations, model_flux }
+    }
+
+    /// Goes back to a mark, where the last mask that was cleaned in was `mask`, and says how many
+    /// components are given up.
+    pub(super) fn rewind(&mut self, mark: &Mark, mask: &Mask) -> usize {
+        let given_up = self.iterations - mark.iterations;
+        self.minor.truncate(mark.records);
+        self.iterations = mark.iterations;
+        self.model_flux = mark.model_flux;
+        self.mask.clone_from(mask);
+        given_up
+    }
+
     pub(super) fn end(&mut self, stop: StopCode, mask: &Mask, majors: usize, level: MinorRecord) {
         self.open = false;
         self.stop = stop;
         self.majors = majors;
+        if let Some(rollback) = &mut self.rollback {
+            rollback.peak = level.peak_res;
+        }
         if self.minor.is_empty() {
             self.mask.clone_from(mask);
             let model_flux = self.model_flux;

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    backend::{
-        PlaneStore,
-        cpu::{CpuBackend, CpuPlanes},
-    },
+    backend::cpu::CpuBackend,
     geometry::{Direction, DirectionFrame},
     mask::FixedMask,
 };
 
-const N: usize = 64;
+pub(super) const N: usize = 64;
 
-fn grid() -> ImageGrid {
+pub(super) fn grid() -> ImageGrid {
     let phase_center = Direction::new(0.0, 0.0, DirectionFrame::Icrs);
     ImageGrid { nx: N, ny: N, cell_x: 1e-6, cell_y: 1e-6, phase_center }
 }
@@ -44,27 +41,40 @@ fn subtract(plane: &mut [f32], psf: &[f32], model: &[f32]) {
     }
 }
 
-struct Synthetic {
+pub(super) struct Synthetic<B: Minor = CpuBackend> {
+    backend: B,
     sumwt: Vec<f64>,
     dirty: Vec<Vec<f32>>,
-    psf: CpuPlanes,
-    residual: CpuPlanes,
-    model: CpuPlanes,
+    psf: B::Planes,
+    residual: B::Planes,
+    model: B::Planes,
     majors: Vec<usize>,
+    /// What the major cycle sees of a component in a pixel (y·N + x), relative to its flux: where this
+    /// is above 2 or so, what the minor cycle does makes it worse.
+    pub response: fn(usize) -> f32,
 }
 
 impl Synthetic {
+    pub fn new(channels: &[&[(usize, usize, f32)]]) -> Self {
+        Self::on(CpuBackend, channels)
+    }
+}
+
+impl<B: Minor> Synthetic<B> {
     /// Channels with point sources (x, y, Jy); one without any has no data.
-    fn new(channels: &[&[(usize, usize, f32)]]) -> Self {
-        let (cpu, n) = (CpuBackend, channels.len());
-        let zeros = || cpu.zeros(n, N, N).unwrap();
+    pub fn on(backend: B, channels: &[&[(usize, usize, f32)]]) -> Self {
+        let n = channels.len();
+        let zeros = || backend.zeros(n, N, N).unwrap();
+        let (psfs, residual, model) = (zeros(), zeros(), zeros());
         let mut this = Self {
+            backend,
             sumwt: channels.iter().map(|c| if c.is_empty() { 0.0 } else { 1.0 }).collect(),
             dirty: Vec::new(),
-            psf: zeros(),
-            residual: zeros(),
-            model: zeros(),
+            psf: psfs,
+            residual,
+            model,
             majors: vec![0; n],
+            response: |_| 1.0,
         };
         for (i, sources) in channels.iter().enumerate() {
             let mut dirty = vec![0.0; N * N];
@@ -74,37 +84,61 @@ impl Synthetic {
                 subtract(&mut dirty, &psf(), &sky);
             }
             if !sources.is_empty() {
-                cpu.put(&mut this.psf, i, &psf()).unwrap();
+                this.set_psf(i, &psf());
             }
-            cpu.put(&mut this.residual, i, &dirty).unwrap();
-            this.dirty.push(dirty);
+            this.dirty.push(dirty.clone());
+            this.set_dirty(i, &dirty);
         }
         this
     }
 
-    fn clean(&mut self, params: &CleanParams, policy: &dyn MaskPolicy) -> Vec<ChannelClean> {
+    pub fn fit(&self, channel: usize, params: &CleanParams) -> PsfFit {
+        match self.sumwt[channel] > 0.0 {
+            true => PsfFit::new(&self.psf(channel), &grid(), params.psfcutoff),
+            false => PsfFit::without_data(),
+        }
+    }
+
+    pub fn set_dirty(&mut self, channel: usize, values: &[f32]) {
+        self.dirty[channel] = values.to_vec();
+        self.backend.put(&mut self.residual, channel, values).unwrap();
+    }
+
+    pub fn set_psf(&mut self, channel: usize, values: &[f32]) {
+        self.backend.put(&mut self.psf, channel, values).unwrap();
+    }
+
+    pub fn psf(&self, channel: usize) -> Vec<f32> {
+        self.backend.get(&self.psf, channel).unwrap()
+    }
+
+    pub fn residual(&self, channel: usize) -> Vec<f32> {
+        self.backend.get(&self.residual, channel).unwrap()
+    }
+
+    pub fn model(&self, channel: usize) -> Vec<f32> {
+        self.backend.get(&self.model, channel).unwrap()
+    }
+
+    pub fn clean(&mut self, params: &CleanParams, policy: &dyn MaskPolicy) -> Vec<ChannelClean> {
         let n = self.dirty.len();
         let valid = vec![Mask::new(N, N, true); n];
-        let fit = |i: usize| match self.sumwt[i] > 0.0 {
-            true => PsfFit::new(self.psf.plane(i), &grid(), params.psfcutoff),
-            false => PsfFit::without_data(),
-        };
-        let psfs: Vec<PsfFit> = (0..n).map(fit).collect();
+        let psfs: Vec<PsfFit> = (0..n).map(|i| self.fit(i, params)).collect();
         clean(self, &grid(), 0..n, params, policy, &psfs, &valid).unwrap()
     }
 }
 
-impl Cycles for Synthetic {
+impl<B: Minor> Cycles for Synthetic<B> {
     fn sumwt(&self) -> &[f64] {
         &self.sumwt
     }
 
     fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        CpuBackend.get(&self.residual, channel)
+        self.backend.get(&self.residual, channel)
     }
 
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
-        CpuBackend.peak(&self.residual, channels)
+        self.backend.peak(&self.residual, channels)
     }
 
     fn minor_cycle(
@@ -112,28 +146,44 @@ impl Cycles for Synthetic {
         _: &Deconvolver,
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
-        CpuBackend.hogbom(&mut self.residual, &self.psf, &mut self.model, controls)
+        self.backend.hogbom(&mut self.residual, &self.psf, &mut self.model, controls)
     }
 
     fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
         for &i in channels {
             self.majors[i] += 1;
             let mut plane = self.dirty[i].clone();
-            subtract(&mut plane, self.psf.plane(i), self.model.plane(i));
-            CpuBackend.put(&mut self.residual, i, &plane)?;
+            let model = self.model(i).into_iter().enumerate();
+            let seen: Vec<f32> = model
+                .map(|(pixel, f)| if f == 0.0 { 0.0 } else { f * (self.response)(pixel) })
+                .collect();
+            match seen.iter().all(|v| v.is_finite()) {
+                true => subtract(&mut plane, &psf(), &seen),
+                // A Fourier transform leaves no pixel without it.
+                false => plane.fill(f32::NAN),
+            }
+            self.backend.put(&mut self.residual, i, &plane)?;
         }
         Ok(())
     }
+
+    fn starting_model(&self, channel: usize) -> Result<Option<Vec<f32>>> {
+        self.backend.get(&self.model, channel).map(Some)
+    }
+
+    fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.backend.put(&mut self.model, channel, values)
+    }
 }
 
-const BRIGHT: &[(usize, usize, f32)] = &[(30, 33, 1.0), (40, 20, 0.3)];
-const FAINT: &[(usize, usize, f32)] = &[(20, 40, 0.2), (45, 45, 0.15)];
+pub(super) const BRIGHT: &[(usize, usize, f32)] = &[(30, 33, 1.0), (40, 20, 0.3)];
+pub(super) const FAINT: &[(usize, usize, f32)] = &[(20, 40, 0.2), (45, 45, 0.15)];
 
-fn params() -> CleanParams {
+pub(super) fn params() -> CleanParams {
     CleanParams { niter: 1000, threshold: 0.004, ..CleanParams::default() }
 }
 
-fn everywhere() -> FixedMask {
+pub(super) fn everywhere() -> FixedMask {
     FixedMask::everywhere(N, N)
 }
 
@@ -142,7 +192,7 @@ fn cleans_to_the_threshold() {
     let mut batch = Synthetic::new(&[BRIGHT]);
     let result = batch.clean(&params(), &everywhere()).remove(0);
     assert_eq!(result.stop, StopCode::Threshold);
-    let peak = batch.residual.plane(0).iter().fold(0.0f32, |a, v| a.max(v.abs()));
+    let peak = batch.residual(0).iter().fold(0.0f32, |a, v| a.max(v.abs()));
     assert!(peak < 0.004 * 1.01, "{peak}");
     let last = result.minor.last().unwrap();
     assert!((last.model_flux - 1.3).abs() < 0.05);
@@ -257,21 +307,19 @@ fn a_round_without_progress_ends() {
 fn nsigma_stops_at_the_noise() {
     let mut batch = Synthetic::new(&[BRIGHT]);
     let noise = |i: usize| 0.002 * (((i * 7919) % 2001) as f32 / 1000.0 - 1.0);
-    for (i, v) in batch.dirty[0].iter_mut().enumerate() {
-        *v += noise(i);
-    }
-    let dirty = batch.dirty[0].clone();
-    CpuBackend.put(&mut batch.residual, 0, &dirty).unwrap();
+    let dirty: Vec<f32> = batch.dirty[0].iter().enumerate().map(|(i, v)| v + noise(i)).collect();
+    batch.set_dirty(0, &dirty);
     let five = CleanParams { threshold: 0.0, nsigma: 5.0, niter: 100_000, ..params() };
     let result = batch.clean(&five, &everywhere()).remove(0);
     assert_eq!(result.stop, StopCode::Nsigma);
-    let sigma = Noise::of(batch.residual.plane(0), &Mask::new(N, N, true)).sigma;
+    let sigma = Noise::of(&batch.residual(0), &Mask::new(N, N, true)).sigma;
     assert!(f64::from(result.minor.last().unwrap().peak_res) < 5.5 * sigma);
 }
 
 /// A mask that exists only once it has been updated, as auto-multithresh's.
-struct Late;
+pub(super) struct Late;
 
+#[derive(Clone)]
 struct LateChannel(Mask);
 
 impl MaskPolicy for Late {
@@ -294,12 +342,8 @@ impl ChannelMask for LateChannel {
     fn needs_residual(&self) -> bool {
         true
     }
-}
 
-#[test]
-fn the_mask_is_made_before_convergence_is_tested() {
-    let result = Synthetic::new(&[BRIGHT]).clean(&params(), &Late).remove(0);
-    assert!(result.iterations > 0);
-    assert!(result.minor.windows(2).all(|w| w[1].masksum >= w[0].masksum));
-    assert_eq!(result.mask.count(), result.minor.last().unwrap().masksum);
+    fn boxed(&self) -> Box<dyn ChannelMask> {
+        Box::new(self.clone())
+    }
 }

@@ -116,6 +116,8 @@ pub struct Config {
     pub nmajor: Option<usize>,
     /// Control of each channel alone, or of the cube.
     pub cyclecontrol: CycleControl,
+    /// Attempts from the best model where the peak grows; `None`: stop with the grown model.
+    pub divergence_retries: Option<usize>,
 
     /// Where components may be placed.
     pub mask: MaskChoice,
@@ -124,6 +126,8 @@ pub struct Config {
     pub restoration: bool,
     /// Beam of the restored image.
     pub restoringbeam: RestoringBeam,
+    /// What becomes of channels whose beams are far larger than the others'.
+    pub common_beam_outliers: CommonBeamOutliers,
     /// Level of the PSF above which its main lobe is fitted.
     pub psfcutoff: f64,
 
@@ -218,6 +222,15 @@ pub enum RestoringBeam {
     Common,
     /// Given.
     Explicit(Beam),
+}
+
+/// What becomes of channels whose beams are far larger than the others' when there is a common beam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommonBeamOutliers {
+    /// It does not enclose theirs; their restored images are blank.
+    Exclude,
+    /// It encloses them, as tclean's.
+    Include,
 }
 
 /// Which processor computes.

@@ -204,6 +204,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("maxpsffraction", Clean, "0.8", "F", "A minor cycle goes down at least to this fraction of its first peak.", Yes),
     row("nmajor", Clean, "-1", "N", "Largest number of major cycles; -1: no limit.", Yes),
     row("cyclecontrol", Clean, "channel", "SCOPE", "channel: niter, threshold and cycles of each channel alone; cube: one control for all, as tclean has it.", Own),
+    row("divergence-retries", Clean, "2", "N", "Where the peak residual grows (tclean's stop codes 5 and 6): go back to the model of the lowest peak and try again, N times, each with half the gain and twice the cyclefactor; then keep that model. 0: keep it at once; off: stop as tclean does, with the grown model.", Own),
     row("interactive", Clean, "False", "", "Interactive cleaning.", DefaultOnly("draw the mask beforehand and give it as --mask")),
     row("scales", Clean, "", "LIST", "Multiscale.", NoEffect(OTHER_DECONVOLVER)),
     row("nterms", Clean, "2", "N", "Taylor terms.", NoEffect(OTHER_DECONVOLVER)),
@@ -230,6 +231,7 @@ pub const PARAMETERS: &[Parameter] = &[
 
     row("restoration", Restore, "True", "", "Make the restored image.", Yes),
     row("restoringbeam", Restore, "", "BEAM", "Empty: each channel's own; common: one that all can be convolved to; or major, minor and position angle (2arcsec 1arcsec 30deg).", Yes),
+    row("common-beam-outliers", Restore, "exclude", "WHAT", "With --restoringbeam common, channels whose beam the median beam would have to be enlarged by 20 % or more to enclose (they have few data), at most a quarter of all. exclude: they do not count, and their restored images are blank; include: the common beam encloses them too, as tclean's.", Own),
     row("pbcor", Restore, "False", "", "Write PATH.image.pbcor, corrected for the primary beam.", Yes),
     row("psfcutoff", Restore, "0.35", "LEVEL", "Level of the PSF above which its main lobe is fitted.", Yes),
 

@@ -6,12 +6,14 @@ mod restart;
 
 use std::path::PathBuf;
 
-use deconvolution::{deconvolver, mask, psf_fractions, restoringbeam, threshold};
+use deconvolution::{
+    deconvolver, divergence_retries, mask, psf_fractions, restoringbeam, threshold,
+};
 use machine::{backend, bytes, devices};
 
 use super::{
-    AxisValue, BackendChoice, Config, CycleControl, DataColumn, Parameters, PhaseCenter, Taper,
-    VelocityType, WeightingScheme,
+    AxisValue, BackendChoice, CommonBeamOutliers, Config, CycleControl, DataColumn, Parameters,
+    PhaseCenter, Taper, VelocityType, WeightingScheme,
     parameters::{choice_of, number_of},
 };
 use crate::{
@@ -131,11 +133,19 @@ impl Config {
                 "cyclecontrol",
                 &[("channel", CycleControl::Channel), ("cube", CycleControl::Cube)],
             )?,
+            divergence_retries: divergence_retries(p)?,
 
             mask: mask(p)?,
 
             restoration: p.flag("restoration")?,
             restoringbeam: restoringbeam(p)?,
+            common_beam_outliers: p.choice(
+                "common-beam-outliers",
+                &[
+                    ("exclude", CommonBeamOutliers::Exclude),
+                    ("include", CommonBeamOutliers::Include),
+                ],
+            )?,
             psfcutoff: p.number(
                 "psfcutoff",
                 |x: f64| x > 0.0 && x < 1.0,

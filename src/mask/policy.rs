@@ -26,7 +26,7 @@ pub struct MaskInput<'a> {
 }
 
 /// The mask of one channel through the rounds.
-pub trait ChannelMask: Send {
+pub trait ChannelMask: Send + Sync {
     /// Brings the mask up to date. Called before the first minor cycle and after every major cycle.
     fn update(&mut self, input: &MaskInput<'_>) -> Result<()>;
 
@@ -41,6 +41,9 @@ pub trait ChannelMask: Send {
     fn nsigma_adds_median(&self) -> bool {
         false
     }
+
+    /// A copy of it as it is, to come back to when later rounds turn out to have gone astray.
+    fn boxed(&self) -> Box<dyn ChannelMask>;
 }
 
 /// A way to make masks: `usemask`.
@@ -112,5 +115,9 @@ impl ChannelMask for Fixed {
 
     fn needs_residual(&self) -> bool {
         false
+    }
+
+    fn boxed(&self) -> Box<dyn ChannelMask> {
+        Box::new(Self(self.0.clone()))
     }
 }

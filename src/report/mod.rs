@@ -1,5 +1,6 @@
 //! What a run tells: progress while it runs, a summary when it ends, a picture of the cube.
 
+mod notes;
 mod progress;
 mod quicklook;
 mod summary;

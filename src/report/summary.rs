@@ -4,9 +4,11 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::notes::{kept, rollback_json};
 use crate::{
     backend::{Cargo, Clock, Traffic},
     beam::Beam,
+    clean::Rollback,
 };
 
 /// What a run did.
@@ -45,6 +47,8 @@ pub struct Control {
     pub maxpsffraction: f64,
     /// One control for all channels.
     pub cube: bool,
+    /// Attempts from the best model where the peak grows; `None`: tclean's bare stop.
+    pub divergence_retries: Option<usize>,
 }
 
 /// What a channel came to.
@@ -60,6 +64,8 @@ pub struct ChannelSummary {
     pub beam: Option<Beam>,
     /// Beam of the restored image, if there is one.
     pub restoring_beam: Option<Beam>,
+    /// Whether its beam was left out of the common beam, so that its restored image is blank.
+    pub common_beam_outlier: bool,
     /// Sidelobe level of the PSF.
     pub sidelobe_level: f64,
     /// Noise of the final residual: 1.4826 × median absolute deviation inside the primary beam, Jy/beam.
@@ -70,7 +76,9 @@ pub struct ChannelSummary {
     pub stopcode: u8,
     /// Major cycles, the first residual included.
     pub nmajordone: usize,
-    /// Minor cycles in order; for a dirty cube one with no iterations.
+    /// What was given up because the peak residual had grown.
+    pub rollback: Option<Rollback>,
+    /// Minor cycles in order, of what was kept; for a dirty cube one with no iterations.
     pub minor: Vec<MinorCycle>,
 }
 
@@ -178,7 +186,7 @@ impl Summary {
     }
 
     /// tclean's return dictionary, with the members `channels`, `resources`, `products` and
-    /// `command` beside tclean's own.
+    /// `command`, and lists of the channels to look at, beside tclean's own.
     ///
     /// `summaryminor[field][channel][stokes]` holds one list entry per minor cycle. Where each
     /// channel is controlled alone, `summarymajor[k]` is the number of components of all channels
@@ -218,6 +226,10 @@ impl Summary {
             "summaryminor": { "0": self.summaryminor() },
             "threshold": c.threshold,
             "cyclecontrol": if c.cube { "cube" } else { "channel" },
+            "divergence_retries": c.divergence_retries,
+            "channels_without_data": self.channels_without_data(),
+            "channels_rolled_back": self.channels_rolled_back(),
+            "common_beam_outliers": self.common_beam_outliers(),
             "channels": self.channels.iter().map(ChannelSummary::to_json).collect::<Vec<_>>(),
             "resources": self.resources.to_json(),
             "products": self.products,
@@ -277,9 +289,11 @@ impl Summary {
                 let iterations: usize = c.minor.iter().map(|m| m.iter_done).sum();
                 let stop =
                     if self.control.niter == 0 { "niter=0" } else { stop_description(c.stopcode) };
+                let back = c.rollback.as_ref().map(|r| format!("; rolled back: {}", kept(r)));
+                let back = back.unwrap_or_default();
                 let _ = writeln!(
                     text,
-                    "{:>7} {:>14.6} {:>19} {:>10.3} {:>10.4} {:>7} {:>6}  {stop}",
+                    "{:>7} {:>14.6} {:>19} {:>10.3} {:>10.4} {:>7} {:>6}  {stop}{back}",
                     c.channel,
                     c.freq_hz / 1e9,
                     beam,
@@ -338,6 +352,7 @@ impl ChannelSummary {
             "sumwt": self.sumwt,
             "beam": self.beam.map(beam_json),
             "restoring_beam": self.restoring_beam.map(beam_json),
+            "common_beam_outlier": self.common_beam_outlier,
             "sidelobe_level": self.sidelobe_level,
             "rms_jy_per_beam": self.rms,
             "peak_jy_per_beam": self.peak,
@@ -345,6 +360,7 @@ impl ChannelSummary {
             "nmajordone": self.nmajordone,
             "stopcode": self.stopcode,
             "stopDescription": stop_description(self.stopcode),
+            "rollback": self.rollback.as_ref().map(rollback_json),
         })
     }
 }
@@ -390,7 +406,7 @@ fn beam_json(beam: Beam) -> Value {
     })
 }
 
-fn beam_text(beam: Beam) -> String {
+pub(super) fn beam_text(beam: Beam) -> String {
     let arcsec = |rad: f64| rad.to_degrees() * 3600.0;
     format!("{:.3} x {:.3}, {:.1}", arcsec(beam.major), arcsec(beam.minor), beam.pa.to_degrees())
 }

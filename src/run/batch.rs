@@ -241,9 +241,12 @@ impl Job<'_> {
         products.write(Product::Model, channel, model, None)?;
 
         let fitted = result.beam.as_ref().ok().copied();
-        let beam = restoring.of(fitted);
+        let outlier = restoring.leaves_out(channel);
+        let beam = restoring.of(channel, fitted);
         let mut peak = 0.0;
-        if self.config.restoration {
+        if self.config.restoration && outlier {
+            self.write_blank(channel, products)?;
+        } else if self.config.restoration {
             let image = match (beam, fitted) {
                 (Some(beam), fitted) if sumwt > 0.0 => {
                     restore(grid, model, residual, fitted.as_ref(), &beam)?
@@ -267,8 +270,18 @@ impl Job<'_> {
             peak_residual: result.minor.last().map_or(0.0, |m| f64::from(m.peak_res)),
             stopcode: result.stop.code(),
         });
-        let calcres = self.config.restart.calcres;
-        Ok(super::summary::channel(result, &self.plan.sampling, sumwt, beam, rms, peak, calcres))
+        let sampling = &self.plan.sampling;
+        let image = (beam, outlier, rms, peak);
+        Ok(super::summary::channel(result, sampling, sumwt, image, self.config.restart.calcres))
+    }
+
+    /// Restored images of a channel that cannot have the cube's beam: all pixels invalid.
+    fn write_blank(&self, channel: usize, products: &Products) -> Result<()> {
+        let grid = &self.plan.grid;
+        let nothing = Mask::new(grid.nx, grid.ny, false);
+        let zeros = vec![0.0; grid.npix()];
+        products.write(Product::Image, channel, &zeros, Some(&nothing))?;
+        products.write(Product::ImagePbcor, channel, &zeros, Some(&nothing))
     }
 }
 
@@ -293,17 +306,22 @@ fn finished<B: Backend>(
 pub(super) enum RestoringBeams {
     /// Each channel's own.
     PerChannel,
-    /// The same for all.
-    Same(Beam),
+    /// The same for all but those `without` it (ascending), whose own is so much larger that it was
+    /// left out of account: their images are blank, as a cube that names one beam must not show another.
+    Same { beam: Beam, without: Vec<usize> },
 }
 
 impl RestoringBeams {
     /// Of a channel with this fitted beam.
-    fn of(&self, fitted: Option<Beam>) -> Option<Beam> {
+    fn of(&self, channel: usize, fitted: Option<Beam>) -> Option<Beam> {
         match self {
             Self::PerChannel => fitted,
-            Self::Same(beam) => Some(*beam),
+            Self::Same { beam, .. } => (!self.leaves_out(channel)).then_some(*beam),
         }
+    }
+
+    fn leaves_out(&self, channel: usize) -> bool {
+        matches!(self, Self::Same { without, .. } if without.binary_search(&channel).is_ok())
     }
 }
 

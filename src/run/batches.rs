@@ -34,6 +34,8 @@ pub(super) struct Limits {
     pub whole_cube: bool,
     /// Planes of each channel that the minor cycle takes beside the batch's own.
     pub extra_planes: usize,
+    /// Bytes of host memory that cleaning takes of a channel to be able to roll back.
+    pub to_go_back: usize,
 }
 
 impl Batches {
@@ -46,7 +48,7 @@ impl Batches {
         let nchan = plan.nchan();
         // One control over the cube is one batch, and a batch is on one device.
         let devices = if limits.whole_cube { &devices[..1] } else { devices };
-        let costs = Costs::new(plan, devices, limits.extra_planes);
+        let costs = Costs::new(plan, devices, limits);
         costs.fits(1, 1, limits).map_err(|e| e.error(1))?;
         let most = if limits.whole_cube {
             let grids = |n| costs.grids(n).max(1);
@@ -139,7 +141,7 @@ impl TooLarge {
 }
 
 impl<'a> Costs<'a> {
-    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B], extra_planes: usize) -> Self {
+    fn new<B: Backend>(plan: &'a Plan, devices: &'a [B], limits: &Limits) -> Self {
         let (backend, operator) = (&devices[0], &plan.operator);
         let layers = (0..plan.nchan()).map(|c| plan.sampling.layers(c).len()).max().unwrap_or(1);
         let (rows, plane) = (plan.rows.uvw_m.len(), plan.grid.npix() * size_of::<f32>());
@@ -147,7 +149,9 @@ impl<'a> Costs<'a> {
         let layer = 2 * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
         // What a clean and the restoring hold of a channel: a copy of psf, residual and mask; and of
         // the channel that a worker restores and writes: a handful of planes.
-        let (mut per_channel, mut per_worker) = (layers * layer + 3 * plane, 6 * plane);
+        let extra_planes = limits.extra_planes;
+        let mut per_channel = layers * layer + 3 * plane + limits.to_go_back;
+        let mut per_worker = 6 * plane;
         let memories: Vec<_> = devices.iter().map(Backend::memory).collect();
         let sharing =
             memories.iter().filter(|m| matches!(m, Memory::Device { shared: true, .. })).count();

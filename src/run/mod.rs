@@ -32,9 +32,9 @@ pub(crate) use batches::readable;
 
 use crate::{
     backend::{Backend, Memory, Traffic, cpu::CpuBackend},
-    beam::{Beam, common_beam},
-    clean::{CleanParams, Scope},
-    config::{Config, CycleControl, RestoringBeam},
+    beam::{Beam, beam_outliers, common_beam},
+    clean::{self, CleanParams, Scope},
+    config::{CommonBeamOutliers, Config, CycleControl, RestoringBeam},
     cube,
     error::Result,
     report::{Bus, ChannelSummary, Event, Progress, Resources, Summary},
@@ -67,6 +67,7 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
         extra_planes: config.deconvolver.extra_planes(),
+        to_go_back: clean::bytes_to_go_back(&clean_params(config), &plan.grid),
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
     let (plan, earlier) = (&plan, &earlier);
@@ -156,7 +157,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
                 Left::Planes(planes) => job.write_finished(planes, &restoring, &products)?,
             };
             let restored = match restoring {
-                RestoringBeams::Same(beam) => Some(beam),
+                RestoringBeams::Same { beam, .. } => Some(beam),
                 RestoringBeams::PerChannel => None,
             };
             Ok((channels, restored))
@@ -168,7 +169,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     let fitted = channels.iter().map(|c| c.beam).collect();
     let paths =
         job.timers.time("complete", || products.finish(&ProductBeams { fitted, restored }))?;
-    report_bad_data(&job, &channels);
+    report_bad_data(&job);
     let summary = Summary {
         command: config.command.clone(),
         control: summary::control(config),
@@ -187,6 +188,9 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         },
         products: paths,
     };
+    for message in summary.notes() {
+        progress.event(Event::Warning { message });
+    }
     progress.event(Event::Finished { seconds: summary.resources.seconds });
     Ok(summary)
 }
@@ -243,15 +247,30 @@ fn restoring_beams(
 ) -> RestoringBeams {
     match config.restoringbeam {
         RestoringBeam::PerChannel => RestoringBeams::PerChannel,
-        RestoringBeam::Explicit(beam) => RestoringBeams::Same(beam),
+        RestoringBeam::Explicit(beam) => RestoringBeams::Same { beam, without: Vec::new() },
         RestoringBeam::Common => {
-            let common = match known {
-                Some(beams) => common_beam(beams.iter().copied().flatten()),
-                None => common_beam(batch.iter().filter_map(|c| c.beam.as_ref().ok().copied())),
+            let of_batch: Vec<Option<Beam>>;
+            let beams = match known {
+                Some(beams) => beams,
+                None => {
+                    of_batch = batch.iter().map(|c| c.beam.as_ref().ok().copied()).collect();
+                    &of_batch
+                }
             };
-            common.map_or(RestoringBeams::PerChannel, RestoringBeams::Same)
+            common_of(beams, config.common_beam_outliers)
         }
     }
+}
+
+/// The common beam of the whole cube's channels, without its outliers unless they are to be included.
+fn common_of(beams: &[Option<Beam>], outliers: CommonBeamOutliers) -> RestoringBeams {
+    let without = match outliers {
+        CommonBeamOutliers::Exclude => beam_outliers(beams),
+        CommonBeamOutliers::Include => Vec::new(),
+    };
+    let counts = |(i, _): &(usize, &Option<Beam>)| without.binary_search(i).is_err();
+    let common = common_beam(beams.iter().enumerate().filter(counts).filter_map(|(_, b)| *b));
+    common.map_or(RestoringBeams::PerChannel, |beam| RestoringBeams::Same { beam, without })
 }
 
 fn clean_params(config: &Config) -> CleanParams {
@@ -271,11 +290,12 @@ fn clean_params(config: &Config) -> CleanParams {
             CycleControl::Channel => Scope::Channel,
             CycleControl::Cube => Scope::Cube,
         },
+        divergence_retries: config.divergence_retries,
     }
 }
 
 /// Says what was left out of the images because it could not be right.
-fn report_bad_data(job: &Job<'_>, channels: &[ChannelSummary]) {
+fn report_bad_data(job: &Job<'_>) {
     let read = job.timers.read();
     let warn = |message: String| job.progress.event(Event::Warning { message });
     if read.non_finite > 0 {
@@ -286,10 +306,5 @@ fn report_bad_data(job: &Job<'_>, channels: &[ChannelSummary]) {
             "{} unflagged samples have a negative or non-finite weight and were left out",
             read.bad_weight
         ));
-    }
-    let empty: Vec<String> =
-        channels.iter().filter(|c| c.sumwt <= 0.0).map(|c| c.channel.to_string()).collect();
-    if !empty.is_empty() {
-        warn(format!("no data in {} channels: {}", empty.len(), empty.join(", ")));
     }
 }

@@ -13,9 +13,7 @@ pub(super) fn channel(
     result: &ChannelClean,
     sampling: &Sampling,
     sumwt: f64,
-    restoring_beam: Option<Beam>,
-    rms: f64,
-    peak: f64,
+    (restoring_beam, common_beam_outlier, rms, peak): (Option<Beam>, bool, f64, f64),
     calcres: bool,
 ) -> ChannelSummary {
     ChannelSummary {
@@ -24,12 +22,14 @@ pub(super) fn channel(
         sumwt,
         beam: result.beam.as_ref().ok().copied(),
         restoring_beam,
+        common_beam_outlier,
         sidelobe_level: result.sidelobe_level,
         rms,
         peak,
         stopcode: result.stop.code(),
         // tclean counts the first residual too, if it was made.
         nmajordone: result.majors + usize::from(calcres),
+        rollback: result.rollback,
         minor: result.minor.iter().map(minor_cycle).collect(),
     }
 }
@@ -63,5 +63,6 @@ pub(super) fn control(config: &Config) -> Control {
         minpsffraction: config.minpsffraction,
         maxpsffraction: config.maxpsffraction,
         cube: config.cyclecontrol == CycleControl::Cube,
+        divergence_retries: config.divergence_retries,
     }
 }

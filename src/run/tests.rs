@@ -45,7 +45,7 @@ fn gpu(memory_bytes: Option<u64>) -> Gpu {
     gpu_with(GpuOptions { memory_bytes, ..GpuOptions::default() })
 }
 
-const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, extra_planes: 0 };
+const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, extra_planes: 0, to_go_back: 0 };
 
 #[test]
 fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {

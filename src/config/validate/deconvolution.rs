@@ -42,6 +42,21 @@ pub(super) fn psf_fractions(p: &Parameters) -> Result<(f64, f64)> {
     Ok((min, max))
 }
 
+pub(super) fn divergence_retries(p: &Parameters) -> Result<Option<usize>> {
+    const NAME: &str = "divergence-retries";
+    match p.text(NAME) {
+        text if text.eq_ignore_ascii_case("off") => Ok(None),
+        // Halving a gain oftener than this leaves nothing of it.
+        _ => p
+            .number(
+                NAME,
+                |n: usize| n <= 20,
+                "a whole number from 0 to 20, or off for tclean's stop",
+            )
+            .map(Some),
+    }
+}
+
 pub(super) fn mask(p: &Parameters) -> Result<MaskChoice> {
     const AVAILABLE: &str = "give user, pb or auto-multithresh";
     let mask = p.text("mask");

@@ -63,6 +63,7 @@ impl MaskPolicy for AutoMasks {
     }
 }
 
+#[derive(Clone)]
 struct AutoMaskOfChannel {
     parameters: AutoMultithresh,
     cell: [f64; 2],
@@ -103,6 +104,10 @@ impl ChannelMask for AutoMaskOfChannel {
 
     fn nsigma_adds_median(&self) -> bool {
         true
+    }
+
+    fn boxed(&self) -> Box<dyn ChannelMask> {
+        Box::new(self.clone())
     }
 }
 
