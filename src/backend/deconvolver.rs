@@ -1,5 +1,6 @@
 //! Which minor cycle is run, and what one channel's share of it takes and gives.
 
+use super::multiscale;
 use crate::mask::Mask;
 
 /// The algorithm of the minor cycle, with what only it needs.
@@ -14,6 +15,16 @@ pub enum Deconvolver {
     Multiscale(Scales),
 }
 
+impl Deconvolver {
+    /// Bytes of host memory that a minor cycle takes for each thread, on images of `ny·nx` pixels.
+    pub fn host_bytes(&self, nx: usize, ny: usize) -> usize {
+        match self {
+            Self::Multiscale(scales) => multiscale::host_bytes(scales, nx, ny),
+            Self::Hogbom | Self::Clark => 0,
+        }
+    }
+}
+
 /// The component shapes of [`Deconvolver::Multiscale`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scales {
@@ -21,6 +32,17 @@ pub struct Scales {
     pub pixels: Vec<f32>,
     /// tclean's `smallscalebias`, -1 to 1: above 0 small scales are preferred, below 0 large ones.
     pub smallscalebias: f32,
+}
+
+impl Scales {
+    /// Scales that there may be at most.
+    pub const MOST: usize = 32;
+
+    /// Whether components of a width, pixels, find room in an image: they keep 1.5 widths away from its
+    /// edges.
+    pub fn has_room(width: f32, nx: usize, ny: usize) -> bool {
+        multiscale::has_room(width, nx, ny)
+    }
 }
 
 /// One channel's share of a minor cycle.

@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuPlanes};
+use super::{CpuBackend, CpuPlanes, multiscale};
 use crate::{
-    backend::{Minor, MinorControl, MinorResult, Peak},
+    backend::{Minor, MinorControl, MinorResult, Peak, Scales},
     error::{Error, Result},
     mask::{Mask, Run},
 };
@@ -38,19 +38,10 @@ impl Minor for CpuBackend {
         model: &mut CpuPlanes,
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
-        let (ny, nx) = (residual.ny(), residual.nx());
         for control in controls {
             check_mask(residual, control.channel, control.mask)?;
             for (name, planes) in [("psf", psf), ("model", &*model)] {
-                if (planes.ny(), planes.nx()) != (ny, nx) || control.channel >= planes.len() {
-                    return Err(mismatch(format!(
-                        "channel {} of the {name} ({} planes of {}×{}) does not fit a residual of {nx}×{ny}",
-                        control.channel,
-                        planes.len(),
-                        planes.nx(),
-                        planes.ny(),
-                    )));
-                }
+                check_shape(residual, (name, planes), control.channel)?;
             }
         }
         let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
@@ -64,6 +55,17 @@ impl Minor for CpuBackend {
                 clean_channel(residual, psf.plane(control.channel), model, control)
             })
             .collect())
+    }
+
+    fn multiscale(
+        &self,
+        scales: &Scales,
+        residual: &mut CpuPlanes,
+        psf: &CpuPlanes,
+        model: &mut CpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        multiscale::multiscale(scales, residual, psf, model, controls)
     }
 }
 
@@ -98,7 +100,7 @@ fn clean_channel(
 }
 
 /// The residual of a mask's pixels: its row segments one after another.
-struct Strip {
+pub(super) struct Strip {
     nx: usize,
     ny: usize,
     chunks: Vec<Chunk>,
@@ -120,7 +122,7 @@ struct Candidate {
 }
 
 impl Strip {
-    fn gather(plane: &[f32], mask: &Mask) -> Self {
+    pub(super) fn gather(plane: &[f32], mask: &Mask) -> Self {
         let (nx, ny) = (mask.nx(), mask.ny());
         let mut chunks = Vec::new();
         let mut chunk = Chunk { runs: Vec::new(), values: Vec::new() };
@@ -141,7 +143,7 @@ impl Strip {
         Self { nx, ny, chunks }
     }
 
-    fn scatter(&self, plane: &mut [f32]) {
+    pub(super) fn scatter(&self, plane: &mut [f32]) {
         for chunk in &self.chunks {
             let mut offset = 0;
             for run in &chunk.runs {
@@ -154,14 +156,14 @@ impl Strip {
     }
 
     /// Stage `peak`.
-    fn peak(&self) -> Option<Peak> {
+    pub(super) fn peak(&self) -> Option<Peak> {
         let candidates = self.chunks.iter().map(Chunk::candidate).collect::<Vec<_>>();
         self.winner(&candidates)
     }
 
     /// Stages `subtract` and `peak` in one pass over the pixels:
     /// `r(x, y) −= flux·psf(x − px + nx/2, y − py + ny/2)` where the shifted PSF has a value.
-    fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
+    pub(super) fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
         let shift = Shift {
             nx: self.nx,
             ny: self.ny,
@@ -302,7 +304,7 @@ fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
+pub(super) fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
     if (mask.nx(), mask.ny()) != (planes.nx(), planes.ny()) || channel >= planes.len() {
         return Err(mismatch(format!(
             "channel {channel} with a mask of {}×{} does not fit {} planes of {}×{}",
@@ -314,6 +316,24 @@ fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses planes that lack a residual's channel, or are of another shape.
+pub(super) fn check_shape(
+    residual: &CpuPlanes,
+    (name, planes): (&str, &CpuPlanes),
+    channel: usize,
+) -> Result<()> {
+    let (ny, nx) = (residual.ny(), residual.nx());
+    if (planes.ny(), planes.nx()) == (ny, nx) && channel < planes.len() {
+        return Ok(());
+    }
+    Err(mismatch(format!(
+        "channel {channel} of the {name} ({} planes of {}×{}) does not fit a residual of {nx}×{ny}",
+        planes.len(),
+        planes.nx(),
+        planes.ny(),
+    )))
 }
 
 /// Planes, masks and channels of a call that do not belong together: an error of the caller.

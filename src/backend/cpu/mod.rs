@@ -9,6 +9,7 @@ mod fft;
 mod grid;
 mod grids;
 mod hogbom;
+mod multiscale;
 mod operators;
 mod planes;
 mod real;

@@ -24,6 +24,8 @@ use crate::{
 };
 use group::{Draft, Group};
 
+pub(super) use group::least_above;
+
 shared_struct! {
     /// What all workgroups of a dispatch know; see `shaders/shared/minor.wgsl`.
     MinorParams {

@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use super::{GpuPlanes, batch, gpu::Gpu, hogbom, peak};
+use super::{GpuPlanes, batch, gpu::Gpu, hogbom, multiscale, peak};
 use crate::{
     Error, Result,
-    backend::{Minor, MinorControl, MinorResult, Peak},
+    backend::{Minor, MinorControl, MinorResult, Peak, Scales},
     mask::Mask,
 };
 
@@ -25,22 +25,46 @@ impl Minor for Gpu {
         model: &mut GpuPlanes,
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
-        let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
-        batch::check_distinct(&self.device, &channels)?;
-        for control in controls {
-            check_mask(self, residual, control.channel, control.mask)?;
-            for (name, planes) in [("psf", psf), ("model", &*model)] {
-                planes.stack.check_index(&self.device, control.channel)?;
-                if (planes.ny, planes.nx) != (residual.ny, residual.nx) {
-                    return Err(self.device.bug(format!(
-                        "a {name} of {}×{} does not fit a residual of {}×{}",
-                        planes.nx, planes.ny, residual.nx, residual.ny
-                    )));
-                }
-            }
-        }
+        check_call(self, residual, psf, model, controls)?;
         hogbom::hogbom(self, residual, psf, model, controls)
     }
+
+    fn multiscale(
+        &self,
+        scales: &Scales,
+        residual: &mut GpuPlanes,
+        psf: &GpuPlanes,
+        model: &mut GpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        check_call(self, residual, psf, model, controls)?;
+        multiscale::multiscale(self, scales, residual, psf, model, controls)
+    }
+}
+
+/// Fails, naming the mistake, if what a minor cycle is given does not belong together.
+fn check_call(
+    gpu: &Gpu,
+    residual: &GpuPlanes,
+    psf: &GpuPlanes,
+    model: &GpuPlanes,
+    controls: &[MinorControl<'_>],
+) -> Result<()> {
+    let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
+    batch::check_distinct(&gpu.device, &channels)?;
+    for control in controls {
+        check_mask(gpu, residual, control.channel, control.mask)?;
+        for (name, planes) in [("psf", psf), ("model", model)] {
+            planes.stack.check_index(&gpu.device, control.channel)?;
+            if (planes.ny, planes.nx) != (residual.ny, residual.nx) {
+                return Err(gpu.device.bug(format!(
+                    "a {name} of {}×{} does not fit a residual of {}×{}",
+                    planes.nx, planes.ny, residual.nx, residual.ny
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_mask(gpu: &Gpu, planes: &GpuPlanes, channel: usize, mask: &Mask) -> Result<()> {

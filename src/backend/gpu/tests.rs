@@ -13,6 +13,7 @@ use super::{
     gpu::{Gpu, GpuOptions},
     hogbom::{Channel, MinorParams},
     kernel::KernelText,
+    multiscale::{MultiscaleChannel, MultiscaleParams, MultiscaleShape},
     peak::{PeakChannel, PeakParams},
     samples::LayerTarget,
     shader::{SOURCES, Split, Variant, assemble},
@@ -174,6 +175,9 @@ fn shared_structs_have_the_layout_of_their_rust_twins() {
         LayerTarget::LAYOUT,
         Channel::LAYOUT,
         MinorParams::LAYOUT,
+        MultiscaleChannel::LAYOUT,
+        MultiscaleParams::LAYOUT,
+        MultiscaleShape::LAYOUT,
         PeakChannel::LAYOUT,
         PeakParams::LAYOUT,
         #[cfg(feature = "vkfft")]

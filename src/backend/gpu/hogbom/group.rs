@@ -293,7 +293,7 @@ enum Place {
 }
 
 /// Bits of the smallest magnitude above a threshold, as `|value| > threshold` has it: none exceeds NaN.
-fn least_above(threshold: f32) -> u32 {
+pub(in crate::backend::gpu) fn least_above(threshold: f32) -> u32 {
     if threshold.is_nan() {
         u32::MAX
     } else if threshold < 0.0 {
