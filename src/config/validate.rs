@@ -5,7 +5,7 @@ mod machine;
 
 use std::path::PathBuf;
 
-use deconvolution::{deconvolver, mask, psf_fractions, restoringbeam, threshold};
+use deconvolution::{deconvolver, mask, psf_fractions, restoringbeam, threshold, unused};
 use machine::{backend, bytes, devices};
 
 use super::{
@@ -32,7 +32,10 @@ impl Config {
     /// # Errors
     /// [`Error::Parameter`] for the first value that cannot be used.
     pub fn new(p: &Parameters) -> Result<Self> {
-        let no_effect = p.unsupported()?;
+        let mut no_effect = p.unsupported()?;
+        let imsize = imsize(p)?;
+        let deconvolver = deconvolver(p, imsize)?;
+        no_effect.extend(unused(p, &deconvolver));
         p.choice("specmode", &[("cube", ())]).map_err(|_| {
             Error::parameter(
                 "specmode",
@@ -58,7 +61,7 @@ impl Config {
             overwrite: p.flag("overwrite")?,
             summary: given(p, "summary").map(PathBuf::from),
 
-            imsize: imsize(p)?,
+            imsize,
             cell: cell(p)?,
             phasecenter: phasecenter(p.text("phasecenter"))?,
             stokes: stokes(p)?,
@@ -105,7 +108,7 @@ impl Config {
                 "a number between -1 and 1 (0.2)",
             )?,
 
-            deconvolver: deconvolver(p)?,
+            deconvolver,
             niter: p.number("niter", |_: usize| true, "a whole number, 0 or more")?,
             gain: p.number(
                 "gain",

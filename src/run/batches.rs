@@ -146,6 +146,7 @@ impl<'a> Costs<'a> {
         // What a clean and the restoring hold of a channel: a copy of psf, residual and mask; and of
         // the channel that a worker restores and writes: a handful of planes.
         let (mut per_channel, mut per_worker) = (layers * layer + 3 * plane, 6 * plane);
+        per_worker += plan.deconvolver.host_bytes(plan.grid.nx, plan.grid.ny);
         let memories: Vec<_> = devices.iter().map(Backend::memory).collect();
         let sharing =
             memories.iter().filter(|m| matches!(m, Memory::Device { shared: true, .. })).count();
@@ -157,6 +158,7 @@ impl<'a> Costs<'a> {
             bytes_of: Box::new(move |channels, grids| {
                 Batch::bytes(backend, operator, channels, layers, grids)
                     + backend.overhead(operator, channels, layers)
+                    + backend.minor_bytes(operator, &plan.deconvolver, channels)
             }),
             limit: memories.iter().filter_map(of_device).min(),
             sharing: sharing as u64,

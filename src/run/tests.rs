@@ -103,6 +103,47 @@ fn batches_fit_the_devices_and_are_shared() {
     assert!(error.contains("1.0 MB available") && error.contains("--device-memory"), "{error}");
 }
 
+/// The planes of scales are planned for, and a device that has just so much memory does the job.
+#[test]
+fn multiscale_keeps_to_the_memory_planned_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |deconvolver: &str| {
+        let settings = [
+            ("backend", "gpu"),
+            ("nchan", "3"),
+            ("start", "9"),
+            ("niter", "40"),
+            ("deconvolver", deconvolver),
+            ("scales", "0,3,8"),
+        ];
+        config(dir.path(), &settings)
+    };
+    let needed = |config: &Config| {
+        let plan = Plan::new(config).unwrap();
+        let batches = Batches::new(&plan, &[gpu(None)], &ROOM).unwrap();
+        assert_eq!(batches.channels, vec![0..3; 1]);
+        batches.device_bytes.unwrap()
+    };
+    let config = of("multiscale");
+    let needed = [needed(&of("hogbom")), needed(&config)];
+    // Three residuals and six PSFs of 64² pixels, four bytes each, for three channels.
+    assert!(needed[1] - needed[0] > 3 * 9 * 4 * 64 * 64, "{needed:?}");
+    let plan = Plan::new(&config).unwrap();
+    let gpus = [gpu(Some(needed[1]))];
+    let planned = Planned {
+        config: &config,
+        plan: &plan,
+        limits: ROOM,
+        reason: String::new(),
+        progress: &Silent,
+        started: Instant::now(),
+    };
+    let summary = run(planned, &gpus).unwrap();
+    assert!(summary.iterdone() > 50, "{}", summary.iterdone());
+    let peak = gpus[0].peak_memory().unwrap();
+    assert!(peak <= needed[1], "{peak} of {}", needed[1]);
+}
+
 /// Loses the device when the job asks for the `count`-th time whether to stop.
 struct Saboteur<'a> {
     gpu: &'a Gpu,
