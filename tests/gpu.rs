@@ -9,7 +9,8 @@ use std::path::Path;
 use common::{
     golden,
     pipeline::{
-        Processor, bits, check_auto_masks, check_dirty_cubes, check_ngc5921, check_user_mask, run,
+        Processor, bits, check_auto_masks, check_dirty_cubes, check_multiscale, check_ngc5921,
+        check_user_mask, run,
     },
 };
 use cubeclean::{
@@ -39,6 +40,11 @@ fn ngc5921_agrees_with_casa() {
 #[test]
 fn dirty_cubes_agree_with_casa() {
     on_gpu(check_dirty_cubes);
+}
+
+#[test]
+fn multiscale_cleans_agree_with_casa() {
+    on_gpu(check_multiscale);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::{f64::consts::TAU, sync::Arc};
 use common::{
     golden, ms,
     pipeline::{
-        CPU, bits, check_auto_masks, check_dirty_cubes, check_ngc5921, check_user_mask, max_abs,
-        plane, run,
+        CPU, bits, check_auto_masks, check_dirty_cubes, check_multiscale, check_ngc5921,
+        check_user_mask, max_abs, plane, run,
     },
 };
 use cubeclean::{
@@ -33,6 +33,11 @@ fn ngc5921_agrees_with_casa() {
 fn a_cube_cleaned_in_a_user_mask_agrees_with_casa() {
     let summary = check_user_mask(CPU);
     assert_eq!(summary.resources.bus, None, "planes live in the host's memory");
+}
+
+#[test]
+fn multiscale_cleans_agree_with_casa() {
+    check_multiscale(CPU);
 }
 
 #[test]
