@@ -17,6 +17,7 @@
 pub mod error;
 pub mod units;
 
+pub mod fourier;
 pub mod geometry;
 pub mod spectral;
 

@@ -9,8 +9,8 @@ use std::path::Path;
 use common::{
     golden,
     pipeline::{
-        CPU, Processor, bits, check_auto_masks, check_clark, check_dirty_cubes, check_ngc5921,
-        check_user_mask, difference, plane, run,
+        CPU, Processor, bits, check_auto_masks, check_clark, check_dirty_cubes, check_multiscale,
+        check_ngc5921, check_user_mask, difference, plane, run,
     },
 };
 use cubeclean::{
@@ -45,6 +45,11 @@ fn dirty_cubes_agree_with_casa() {
 #[test]
 fn clark_agrees_with_casa() {
     on_gpu(check_clark);
+}
+
+#[test]
+fn multiscale_cleans_agree_with_casa() {
+    on_gpu(check_multiscale);
 }
 
 #[test]

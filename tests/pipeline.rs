@@ -8,8 +8,8 @@ use std::{f64::consts::TAU, sync::Arc};
 use common::{
     golden, ms,
     pipeline::{
-        CPU, bits, check_auto_masks, check_clark, check_dirty_cubes, check_ngc5921,
-        check_user_mask, max_abs, plane, run,
+        CPU, bits, check_auto_masks, check_clark, check_dirty_cubes, check_multiscale,
+        check_ngc5921, check_user_mask, max_abs, plane, run,
     },
 };
 use cubeclean::{
@@ -38,6 +38,11 @@ fn a_cube_cleaned_in_a_user_mask_agrees_with_casa() {
 #[test]
 fn clark_agrees_with_casa() {
     check_clark(CPU);
+}
+
+#[test]
+fn multiscale_cleans_agree_with_casa() {
+    check_multiscale(CPU);
 }
 
 #[test]

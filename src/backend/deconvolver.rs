@@ -1,6 +1,7 @@
 //! Which minor cycle is run, and what one channel's share of it takes and gives.
 
-use crate::{error::Result, mask::Mask};
+use super::multiscale::{self, Shape};
+use crate::mask::Mask;
 
 /// The algorithm of the minor cycle, with what only it needs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,28 +20,38 @@ impl Deconvolver {
     /// and model.
     pub fn extra_planes(&self) -> usize {
         match self {
+            // What multiscale takes is not kept from cycle to cycle, nor for all channels at a time.
             Self::Hogbom | Self::Multiscale(_) => 0,
             // The residual that the inner loop works on.
             Self::Clark => 1,
         }
     }
 
+    /// Bytes of host memory that a minor cycle takes for each thread, on images of `ny·nx` pixels.
+    pub fn host_bytes(&self, nx: usize, ny: usize) -> usize {
+        match self {
+            Self::Multiscale(scales) => multiscale::host_bytes(scales, nx, ny),
+            Self::Hogbom | Self::Clark => 0,
+        }
+    }
+
     /// Adds components ([`MinorResult`]) to a model plane on the host, `nx` pixels a row, in their order
     /// and in the arithmetic of the minor cycle: the model gets the same bits.
-    pub fn add_to(
-        &self,
-        model: &mut [f32],
-        _nx: usize,
-        components: &[(u32, f32)],
-        scales: &[u8],
-    ) -> Result<()> {
-        if let (Self::Multiscale(_), false) = (self, scales.is_empty()) {
-            todo!("multiscale: draw each component's shape");
+    pub fn add_to(&self, model: &mut [f32], nx: usize, components: &[(u32, f32)], scales: &[u8]) {
+        match self {
+            Self::Multiscale(set) if !scales.is_empty() => {
+                let shapes: Vec<Shape> =
+                    set.pixels.iter().map(|&width| Shape::new(width)).collect();
+                for (&(pixel, flux), &scale) in components.iter().zip(scales) {
+                    shapes[usize::from(scale)].add_to(model, nx, pixel as usize, flux);
+                }
+            }
+            _ => {
+                for &(pixel, flux) in components {
+                    model[pixel as usize] += flux;
+                }
+            }
         }
-        for &(pixel, flux) in components {
-            model[pixel as usize] += flux;
-        }
-        Ok(())
     }
 }
 
@@ -51,6 +62,17 @@ pub struct Scales {
     pub pixels: Vec<f32>,
     /// tclean's `smallscalebias`, -1 to 1: above 0 small scales are preferred, below 0 large ones.
     pub smallscalebias: f32,
+}
+
+impl Scales {
+    /// Scales that there may be at most.
+    pub const MOST: usize = 32;
+
+    /// Whether components of a width, pixels, find room in an image: they keep 1.5 widths away from its
+    /// edges.
+    pub fn has_room(width: f32, nx: usize, ny: usize) -> bool {
+        multiscale::has_room(width, nx, ny)
+    }
 }
 
 /// One channel's share of a minor cycle.

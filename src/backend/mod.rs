@@ -10,6 +10,7 @@ mod clark;
 pub mod cpu;
 mod deconvolver;
 pub mod gpu;
+mod multiscale;
 mod operators;
 mod stage;
 mod traffic;
@@ -18,6 +19,8 @@ mod traffic;
 mod clark_tests;
 #[cfg(test)]
 mod minor_tests;
+#[cfg(test)]
+mod multiscale_tests;
 
 pub use clark::Patch;
 pub use deconvolver::{Deconvolver, MinorControl, MinorResult, Scales};
@@ -237,17 +240,17 @@ pub trait Minor: PlaneStore {
         clark::clark(self, Patch::default(), residual, psf, model, controls)
     }
 
-    /// The multiscale loop.
+    /// The multiscale loop: components of several widths, see [`Scales`]. The cycle ends when the flux
+    /// that the next component would explain is not above the threshold, or if it diverges. On return
+    /// `residual` is exact at least within the mask.
     fn multiscale(
         &self,
-        _scales: &Scales,
-        _residual: &mut Self::Planes,
-        _psf: &Self::Planes,
-        _model: &mut Self::Planes,
-        _controls: &[MinorControl<'_>],
-    ) -> Result<Vec<MinorResult>> {
-        todo!("multiscale")
-    }
+        scales: &Scales,
+        residual: &mut Self::Planes,
+        psf: &Self::Planes,
+        model: &mut Self::Planes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>>;
 }
 
 /// Where a backend keeps what it works on, and how much of it a job may take.
@@ -279,6 +282,22 @@ pub trait Backend: Gridder + Minor {
     /// Bytes that a batch of `channels`, with `layers` samples a row each, takes on a device beside
     /// planes, grids and samples. Nothing where [`Backend::memory`] is the host's.
     fn overhead(&self, plan: &OperatorPlan, channels: usize, layers: usize) -> usize;
+
+    /// Fails if the backend cannot run the minor cycle on the plan's images, whatever its memory.
+    fn check_minor(&self, _plan: &OperatorPlan, _deconvolver: &Deconvolver) -> Result<()> {
+        Ok(())
+    }
+
+    /// Bytes that the minor cycle of `channels` takes on a device beside what [`Backend::overhead`]
+    /// counts. Nothing where [`Backend::memory`] is the host's; see [`Deconvolver::host_bytes`].
+    fn minor_bytes(
+        &self,
+        _plan: &OperatorPlan,
+        _deconvolver: &Deconvolver,
+        _channels: usize,
+    ) -> usize {
+        0
+    }
 
     /// Most bytes of [`Memory::Device`] in use at any time so far; `None` where it is the host's.
     fn peak_memory(&self) -> Option<u64>;

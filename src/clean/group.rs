@@ -1,11 +1,10 @@
 //! Channels under one control.
 
 use super::{
-    ChannelState, CleanParams, MinorRecord, StopCode,
+    ChannelState, CleanParams, History, MinorRecord, StopCode,
     control::{Control, Level, cyclethreshold},
     rollback::{Pace, Retreat},
 };
-use crate::error::Result;
 
 /// Channels under one control; empty once it has ended.
 pub(super) struct Group {
@@ -46,27 +45,25 @@ impl Group {
 
     /// Ends the group if it has converged, or orders it back if it has diverged; otherwise sets the
     /// level of its next minor cycle.
-    pub fn judge(&mut self, params: &CleanParams, states: &mut [ChannelState<'_>]) -> Result<()> {
+    pub fn judge(&mut self, params: &CleanParams, states: &mut [ChannelState<'_>]) {
         if let Some(stop) = self.retreat.as_ref().and_then(|r| r.verdict) {
             self.end(stop, states);
         }
         if self.channels.is_empty() || self.is_going_back() {
-            return Ok(());
+            return;
         }
         let level = self.level(states);
         if let Some(stop) = self.control.test(params, &level) {
             self.end_or_go_back(stop, states);
-            return Ok(());
+            return;
         }
         self.cyclethreshold =
             cyclethreshold(params, self.pace.cyclefactor, self.sidelobe_level, level.peak);
         if self.retreat.as_mut().is_some_and(|r| r.note_peak(level.peak)) {
-            let histories = self.channels.iter().map(|&i| i);
-            for i in histories {
-                states[i].history.as_mut().map_or(Ok(()), |h| h.is_best())?;
+            for &i in &self.channels {
+                states[i].history.iter_mut().for_each(History::is_best);
             }
         }
-        Ok(())
     }
 
     /// What is left within the masks of its channels.

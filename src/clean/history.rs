@@ -1,9 +1,6 @@
 //! How a channel's model came about, so that it can be made again as it was at its best.
 
-use crate::{
-    backend::{Deconvolver, MinorResult},
-    error::Result,
-};
+use crate::backend::{Deconvolver, MinorResult};
 
 /// A list longer than this fraction of a plane's pixels is added up to a plane.
 const LONGEST: usize = 8;
@@ -67,23 +64,22 @@ impl History {
     }
 
     /// Adds what a minor cycle found.
-    pub fn add(&mut self, found: MinorResult) -> Result<()> {
+    pub fn add(&mut self, found: MinorResult) {
         let MinorResult { components: points, scales, .. } = found;
         self.since.append(&mut Components { points, scales });
         if self.is_long(&self.since) {
             let mut plane = match self.grown.take() {
                 Some(plane) => plane,
-                None => self.best_plane()?,
+                None => self.best_plane(),
             };
             let since = std::mem::take(&mut self.since);
-            self.draw(&since, &mut plane)?;
+            self.draw(&since, &mut plane);
             self.grown = Some(plane);
         }
-        Ok(())
     }
 
     /// Takes the model as it is for the best.
-    pub fn is_best(&mut self) -> Result<()> {
+    pub fn is_best(&mut self) {
         if let Some(plane) = self.grown.take() {
             self.plane = Some(plane);
             self.best = std::mem::take(&mut self.since);
@@ -91,14 +87,13 @@ impl History {
             self.best.append(&mut self.since);
         }
         if self.is_long(&self.best) {
-            self.plane = Some(self.best_plane()?);
+            self.plane = Some(self.best_plane());
             self.best = Components::default();
         }
-        Ok(())
     }
 
     /// Forgets what was added since the best model, and gives that.
-    pub fn back(&mut self) -> Result<Vec<f32>> {
+    pub fn back(&mut self) -> Vec<f32> {
         self.grown = None;
         self.since = Components::default();
         self.best_plane()
@@ -108,14 +103,14 @@ impl History {
         list.points.len() > self.npix / LONGEST
     }
 
-    fn best_plane(&self) -> Result<Vec<f32>> {
+    fn best_plane(&self) -> Vec<f32> {
         let mut plane = self.plane.clone().unwrap_or_else(|| vec![0.0; self.npix]);
-        self.draw(&self.best, &mut plane)?;
-        Ok(plane)
+        self.draw(&self.best, &mut plane);
+        plane
     }
 
-    fn draw(&self, list: &Components, plane: &mut [f32]) -> Result<()> {
-        self.deconvolver.add_to(plane, self.nx, &list.points, &list.scales)
+    fn draw(&self, list: &Components, plane: &mut [f32]) {
+        self.deconvolver.add_to(plane, self.nx, &list.points, &list.scales);
     }
 }
 
@@ -144,17 +139,17 @@ mod tests {
                 let (mut model, mut expected) = (start.clone(), start.clone());
                 for (cycle, &length) in lengths.iter().enumerate() {
                     if cycle <= best {
-                        history.is_best().unwrap();
+                        history.is_best();
                         expected = model.clone();
                     }
                     let found = found(cycle as u32, length);
                     for &(pixel, flux) in &found.components {
                         model[pixel as usize] += flux;
                     }
-                    history.add(found).unwrap();
+                    history.add(found);
                 }
-                assert_eq!(bits(&history.back().unwrap()), bits(&expected), "{lengths:?} {best}");
-                assert_eq!(bits(&history.back().unwrap()), bits(&expected));
+                assert_eq!(bits(&history.back()), bits(&expected), "{lengths:?} {best}");
+                assert_eq!(bits(&history.back()), bits(&expected));
             }
         }
     }
@@ -171,9 +166,9 @@ mod tests {
         let mut niter = 0;
         for cycle in 0..500 {
             if cycle % 7 < 3 {
-                history.is_best().unwrap();
+                history.is_best();
             }
-            history.add(found(cycle, 11)).unwrap();
+            history.add(found(cycle, 11));
             niter += 11;
             let (kept, bound) = (kept(&history), History::bytes(nx * ny, niter));
             assert!(kept <= bound.max(1 << 10), "{kept} bytes after {niter}, allowed {bound}");

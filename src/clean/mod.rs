@@ -197,7 +197,7 @@ fn round(
     }
     survey(batch, params, states, &active, everywhere)?;
     for group in groups.iter_mut() {
-        group.judge(params, states)?;
+        group.judge(params, states);
     }
     let mut changed = roll_back(batch, params, groups, states)?;
     changed.extend(minor_cycle(batch, params, groups, states)?);
@@ -359,7 +359,7 @@ fn minor_cycle(
                 cleaned.push(state.index);
             }
             if let Some(history) = &mut state.history {
-                history.add(result)?;
+                history.add(result);
             }
         }
     }

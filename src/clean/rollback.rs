@@ -1,8 +1,8 @@
 //! Rolling back what has diverged: to the model of the lowest peak, and on from there with more care.
 //!
 //! tclean ends where the peak residual has grown (stop codes 5 and 6), and keeps the grown model. Here,
-//! and where it has grown as much while niter or nmajor ran out, the model goes back to the round that began with the lowest peak within the mask, and cleaning goes
-//! on from it with half the gain, and with minor cycles that stop at twice the fraction of their first peak:
+//! and where it has grown as much while niter or nmajor ran out, the model goes back to the round that
+//! began with the lowest peak within the mask, and cleaning goes on from it with half the gain, and with minor cycles that stop at twice the fraction of their first peak:
 //! what components do outside the reach of the PSF's plane, or where the PSF does not hold, is then
 //! seen by a major cycle before it is cleaned too. After `divergence_retries` such attempts the best
 //! model stays. Whatever ends a control that was rolled back, its best model stays.
@@ -194,7 +194,7 @@ pub(super) fn roll_back(
                 iterations_given_up: earlier + given_up,
             });
             if let Some(history) = &mut state.history {
-                batch.set_model(state.index, &history.back()?)?;
+                batch.set_model(state.index, &history.back())?;
                 changed.push(state.index);
             }
             tracing::info!(

@@ -102,6 +102,12 @@ impl Parameters {
         Ok(no_effect)
     }
 
+    /// Whether a parameter is given a value other than its default.
+    pub(super) fn differs(&self, name: &str) -> bool {
+        let default = Parameter::find(name).map_or("", |p| p.default);
+        self.given.get(name).is_some_and(|value| !same(value, default))
+    }
+
     /// A value as text; empty where neither given nor defaulted.
     pub(super) fn text(&self, name: &str) -> &str {
         match self.given.get(name) {

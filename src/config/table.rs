@@ -120,7 +120,7 @@ const fn row(
 
 const SPLIT: &str = "select the data beforehand with CASA's split or mstransform";
 const OTHER_GRIDDER: &str = "concerns gridders other than standard and wproject";
-const OTHER_DECONVOLVER: &str = "concerns deconvolvers other than hogbom and clark";
+const OTHER_DECONVOLVER: &str = "concerns deconvolver=mtmfs and others that are not available";
 
 /// All parameters, in the order of the help.
 #[rustfmt::skip]
@@ -193,7 +193,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("pointingoffsetsigdev", Operator, "", "LIST", "A-projection.", NoEffect(OTHER_GRIDDER)),
     row("normtype", Operator, "flatnoise", "TYPE", "Normalisation of mosaics.", NoEffect(OTHER_GRIDDER)),
 
-    row("deconvolver", Clean, "hogbom", "NAME", "hogbom or clark.", Yes),
+    row("deconvolver", Clean, "hogbom", "NAME", "hogbom: points, one at a time; clark: points, found with the PSF's centre alone; multiscale: components of the widths in scales.", Yes),
     row("niter", Clean, "0", "N", "Largest number of clean components (per channel, see --cyclecontrol); 0: dirty cube.", Yes),
     row("gain", Clean, "0.1", "GAIN", "Loop gain.", Yes),
     row("threshold", Clean, "0.0", "FLUX", "Stop when no residual in the mask exceeds this (5mJy; Jy where no unit is given).", Yes),
@@ -206,9 +206,9 @@ pub const PARAMETERS: &[Parameter] = &[
     row("cyclecontrol", Clean, "channel", "SCOPE", "channel: niter, threshold and cycles of each channel alone; cube: one control for all, as tclean has it.", Own),
     row("divergence-retries", Clean, "2", "N", "Where the peak residual grows (tclean's stop codes 5 and 6): go back to the model of the lowest peak and try again, N times, each with half the gain and twice the cyclefactor; then keep that model. 0: keep it at once; off: stop as tclean does, with the grown model.", Own),
     row("interactive", Clean, "False", "", "Interactive cleaning.", DefaultOnly("draw the mask beforehand and give it as --mask")),
-    row("scales", Clean, "", "LIST", "Multiscale.", NoEffect(OTHER_DECONVOLVER)),
+    row("scales", Clean, "", "LIST", "multiscale: widths of the components in pixels (0,5,15); 0 is a point. Default: points alone.", Yes),
     row("nterms", Clean, "2", "N", "Taylor terms.", NoEffect(OTHER_DECONVOLVER)),
-    row("smallscalebias", Clean, "0.0", "F", "Multiscale.", NoEffect(OTHER_DECONVOLVER)),
+    row("smallscalebias", Clean, "0.0", "F", "multiscale: from -1 to 1; above 0 prefers narrow components, below 0 wide ones.", Yes),
     row("fusedthreshold", Clean, "0.0", "FLUX", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
     row("largestscale", Clean, "-1", "N", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
 

@@ -1,7 +1,7 @@
 //! What each value means, and what is refused.
 
 use super::*;
-use crate::{error::Result, geometry::DirectionFrame};
+use crate::{backend::Scales, error::Result, geometry::DirectionFrame};
 
 /// A configuration with the given settings over the least that is needed.
 fn config(settings: &[(&str, &str)]) -> Result<Config> {
@@ -88,12 +88,35 @@ fn the_units_and_lists_of_tclean_are_read() {
 }
 
 #[test]
+fn scales_belong_to_multiscale() {
+    let multiscale = |settings: &[(&str, &str)]| {
+        let c = config(&[&[("deconvolver", "multiscale")], settings].concat()).unwrap();
+        assert!(c.no_effect.is_empty());
+        c.deconvolver
+    };
+    let scales = |pixels: &[f32], smallscalebias| {
+        Deconvolver::Multiscale(Scales { pixels: pixels.to_vec(), smallscalebias })
+    };
+    assert_eq!(multiscale(&[]), scales(&[0.0], 0.0));
+    let given = [("scales", "15, 0,5,5"), ("smallscalebias", "-0.5")];
+    assert_eq!(multiscale(&given), scales(&[0.0, 5.0, 15.0], -0.5));
+    let c = config(&given).unwrap();
+    assert_eq!(c.deconvolver, Deconvolver::Hogbom);
+    let unused: Vec<_> = c.no_effect.iter().map(|(name, _)| *name).collect();
+    assert_eq!(unused, ["scales", "smallscalebias"]);
+    assert!(config(&[("scales", ""), ("smallscalebias", "0")]).unwrap().no_effect.is_empty());
+}
+
+#[test]
 fn every_refusal_names_parameter_value_and_way_out() {
     for (settings, start, remedy) in [
         (&[("specmode", "mfs")][..], "specmode=mfs: only cubes", "--specmode cube"),
         (&[("gridder", "mosaic")], "gridder=mosaic: is not available", "standard or wproject"),
-        (&[("deconvolver", "mtmfs")], "deconvolver=mtmfs", "hogbom or clark"),
-        (&[("deconvolver", "clarkstokes")], "deconvolver=clarkstokes", "hogbom or clark"),
+        (&[("deconvolver", "mtmfs")], "deconvolver=mtmfs", "hogbom, clark or multiscale"),
+        (&[("deconvolver", "clarkstokes")], "deconvolver=clarkstokes", "hogbom, clark or"),
+        (&[("scales", "0,-5")], "scales=-5", "0 (a point) or more"),
+        (&[("deconvolver", "multiscale"), ("scales", "0,90")], "scales=0,90: has 90", "a third"),
+        (&[("smallscalebias", "1.5")], "smallscalebias=1.5", "from -1 to 1"),
         (&[("usemask", "automask")], "usemask=automask: is not available", "auto-multithresh"),
         (&[("mask", "a.crtf"), ("usemask", "auto-multithresh")], "mask=a.crtf", "--usemask user"),
         (

@@ -7,7 +7,7 @@ mod restart;
 use std::path::PathBuf;
 
 use deconvolution::{
-    deconvolver, divergence_retries, mask, psf_fractions, restoringbeam, threshold,
+    deconvolver, divergence_retries, mask, psf_fractions, restoringbeam, threshold, unused,
 };
 use machine::{backend, bytes, devices};
 
@@ -36,7 +36,10 @@ impl Config {
     /// [`Error::Parameter`] for the first value that cannot be used.
     pub fn new(parameters: &Parameters) -> Result<Self> {
         let p = &parameters.with_preset()?;
-        let no_effect = p.unsupported()?;
+        let mut no_effect = p.unsupported()?;
+        let imsize = imsize(p)?;
+        let deconvolver = deconvolver(p, imsize)?;
+        no_effect.extend(unused(p, &deconvolver));
         p.choice("specmode", &[("cube", ())]).map_err(|_| {
             Error::parameter(
                 "specmode",
@@ -64,7 +67,7 @@ impl Config {
             products,
             summary: given(p, "summary").map(PathBuf::from),
 
-            imsize: imsize(p)?,
+            imsize,
             cell: cell(p)?,
             phasecenter: phasecenter(p.text("phasecenter"))?,
             stokes: stokes(p)?,
@@ -111,7 +114,7 @@ impl Config {
                 "a number between -1 and 1 (0.2)",
             )?,
 
-            deconvolver: deconvolver(p)?,
+            deconvolver,
             niter: p.number("niter", |_: usize| true, "a whole number, 0 or more")?,
             gain: p.number(
                 "gain",

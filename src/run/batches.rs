@@ -32,8 +32,6 @@ pub(super) struct Limits {
     pub host: u64,
     /// All channels are needed at once.
     pub whole_cube: bool,
-    /// Planes of each channel that the minor cycle takes beside the batch's own.
-    pub extra_planes: usize,
     /// Bytes of host memory that cleaning takes of a channel to be able to roll back.
     pub to_go_back: usize,
 }
@@ -149,9 +147,9 @@ impl<'a> Costs<'a> {
         let layer = 2 * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
         // What a clean and the restoring hold of a channel: a copy of psf, residual and mask; and of
         // the channel that a worker restores and writes: a handful of planes.
-        let extra_planes = limits.extra_planes;
+        let extra_planes = plan.deconvolver.extra_planes();
         let mut per_channel = layers * layer + 3 * plane + limits.to_go_back;
-        let mut per_worker = 6 * plane;
+        let mut per_worker = 6 * plane + plan.deconvolver.host_bytes(plan.grid.nx, plan.grid.ny);
         let memories: Vec<_> = devices.iter().map(Backend::memory).collect();
         let sharing =
             memories.iter().filter(|m| matches!(m, Memory::Device { shared: true, .. })).count();
@@ -164,6 +162,7 @@ impl<'a> Costs<'a> {
                 Batch::bytes(backend, operator, channels, layers, grids)
                     + backend.overhead(operator, channels, layers)
                     + channels * extra_planes * plane
+                    + backend.minor_bytes(operator, &plan.deconvolver, channels)
             }),
             limit: memories.iter().filter_map(of_device).min(),
             sharing: sharing as u64,

@@ -45,7 +45,10 @@ fn gpus(config: &Config, plan: &Plan) -> Result<Vec<Gpu>> {
 pub(super) fn open(config: &Config, plan: &Plan, names: &[String]) -> Result<Vec<Gpu>> {
     let options = GpuOptions { memory_bytes: config.device_memory, ..GpuOptions::default() };
     let gpus = Gpu::open_all(names, &options)?;
-    gpus.iter().try_for_each(|gpu| gpu.check(&plan.operator))?;
+    for gpu in &gpus {
+        gpu.check(&plan.operator)?;
+        gpu.check_minor(&plan.operator, &plan.deconvolver)?;
+    }
     Ok(gpus)
 }
 

@@ -66,7 +66,6 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let limits = Limits {
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
-        extra_planes: config.deconvolver.extra_planes(),
         to_go_back: clean::bytes_to_go_back(&clean_params(config), &plan.grid),
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::batches::{Batches, readable};
 use crate::{
+    backend::Deconvolver,
     config::{Config, PhaseCenter},
     cube::CubeSpec,
     error::{Error, Result},
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     /// Selected rows, referred to the image's phase centre.
     pub rows: Arc<Rows>,
     pub operator: OperatorPlan,
+    /// The minor cycle.
+    pub deconvolver: Deconvolver,
     /// Where the antennas pointed.
     pub pointing: Direction,
     pub primary_beam: PrimaryBeam,
@@ -85,6 +88,7 @@ impl Plan {
             sampling,
             rows,
             operator,
+            deconvolver: config.deconvolver.clone(),
             pointing,
             warnings,
         })

@@ -45,7 +45,7 @@ fn gpu(memory_bytes: Option<u64>) -> Gpu {
     gpu_with(GpuOptions { memory_bytes, ..GpuOptions::default() })
 }
 
-const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, extra_planes: 0, to_go_back: 0 };
+const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0 };
 
 #[test]
 fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {
@@ -94,10 +94,12 @@ fn batches_fit_the_devices_and_are_shared() {
     let unequal = split(&[gpu(None), gpu(Some(needed / 3))], &ROOM);
     assert!(unequal.unwrap().channels.len() > 2);
 
-    let with_extra = Limits { extra_planes: 1, ..ROOM };
-    let extra = split(&[gpu(None)], &with_extra).unwrap().device_bytes.unwrap();
+    // Clark's loop works on a copy of the residual.
+    let clark = [&settings[..], &[("deconvolver", "clark")]].concat();
+    let clark = Plan::new(&config(dir.path(), &clark)).unwrap();
+    let extra = Batches::new(&clark, &[gpu(None)], &ROOM).unwrap().device_bytes.unwrap();
     assert_eq!(extra - needed, 32 * 256 * 256 * 4);
-    assert!(split(&[gpu(Some(needed))], &with_extra).unwrap().channels.len() > 1);
+    assert!(Batches::new(&clark, &[gpu(Some(needed))], &ROOM).unwrap().channels.len() > 1);
 
     let whole = Limits { whole_cube: true, ..ROOM };
     assert_eq!(split(&[gpu(None), gpu(None)], &whole).unwrap().channels, vec![0..32; 1]);
@@ -106,6 +108,48 @@ fn batches_fit_the_devices_and_are_shared() {
     let error = split(&[gpu(Some(1 << 20))], &ROOM).unwrap_err().to_string();
     assert!(error.contains("device memory for one channel: "), "{error}");
     assert!(error.contains("1.0 MB available") && error.contains("--device-memory"), "{error}");
+}
+
+/// The planes of scales are planned for, and a device that has just so much memory does the job.
+#[test]
+fn multiscale_keeps_to_the_memory_planned_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |deconvolver: &str| {
+        let settings = [
+            ("backend", "gpu"),
+            ("nchan", "3"),
+            ("start", "9"),
+            ("niter", "40"),
+            ("deconvolver", deconvolver),
+            ("scales", "0,3,8"),
+        ];
+        config(dir.path(), &settings)
+    };
+    let needed = |config: &Config| {
+        let plan = Plan::new(config).unwrap();
+        let batches = Batches::new(&plan, &[gpu(None)], &ROOM).unwrap();
+        assert_eq!(batches.channels, vec![0..3; 1]);
+        batches.device_bytes.unwrap()
+    };
+    let config = of("multiscale");
+    let needed = [needed(&of("hogbom")), needed(&config)];
+    // Three residuals and six PSFs of 64² pixels, four bytes each, for three channels.
+    assert!(needed[1] - needed[0] > 3 * 9 * 4 * 64 * 64, "{needed:?}");
+    let plan = Plan::new(&config).unwrap();
+    let gpus = [gpu(Some(needed[1]))];
+    let planned = Planned {
+        config: &config,
+        plan: &plan,
+        earlier: &Earlier::open(&config, &plan).unwrap(),
+        limits: ROOM,
+        reason: String::new(),
+        progress: &Silent,
+        started: Instant::now(),
+    };
+    let summary = run(planned, &gpus).unwrap();
+    assert!(summary.iterdone() > 50, "{}", summary.iterdone());
+    let peak = gpus[0].peak_memory().unwrap();
+    assert!(peak <= needed[1], "{peak} of {}", needed[1]);
 }
 
 /// Loses the device when the job asks for the `count`-th time whether to stop.

@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuPlanes, clark};
+use super::{CpuBackend, CpuPlanes, clark, multiscale};
 use crate::{
-    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points},
+    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points, Scales},
     error::{Error, Result},
     mask::{Mask, Run},
 };
@@ -39,6 +39,17 @@ impl Minor for CpuBackend {
         controls: &[MinorControl<'_>],
     ) -> Result<Vec<MinorResult>> {
         each_channel(residual, psf, model, controls, clean_channel)
+    }
+
+    fn multiscale(
+        &self,
+        scales: &Scales,
+        residual: &mut CpuPlanes,
+        psf: &CpuPlanes,
+        model: &mut CpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        multiscale::multiscale(scales, residual, psf, model, controls)
     }
 
     fn hogbom_in_patch(
@@ -161,7 +172,7 @@ pub(super) struct Candidate {
 }
 
 impl Strip {
-    fn gather(plane: &[f32], mask: &Mask) -> Self {
+    pub(super) fn gather(plane: &[f32], mask: &Mask) -> Self {
         Self::gather_in_chunks(plane, mask, CHUNK_PIXELS)
     }
 
@@ -200,14 +211,14 @@ impl Strip {
     }
 
     /// Stage `peak`.
-    fn peak(&self) -> Option<Peak> {
+    pub(super) fn peak(&self) -> Option<Peak> {
         let candidates = self.chunks.iter().map(Chunk::candidate).collect::<Vec<_>>();
         self.winner(&candidates)
     }
 
     /// Stages `subtract` and `peak` in one pass over the pixels:
     /// `r(x, y) −= flux·psf(x − px + nx/2, y − py + ny/2)` where the shifted PSF has a value.
-    fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
+    pub(super) fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
         let shift = Shift::new(self.nx, self.ny, pixel, flux);
         let candidates: Vec<_> = if self.chunks.len() == 1 {
             vec![self.chunks[0].subtract(psf, &shift)]
@@ -349,7 +360,7 @@ pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
+pub(super) fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
     if (mask.nx(), mask.ny()) != (planes.nx(), planes.ny()) || channel >= planes.len() {
         return Err(mismatch(format!(
             "channel {channel} with a mask of {}×{} does not fit {} planes of {}×{}",
@@ -363,7 +374,8 @@ fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
     Ok(())
 }
 
-fn check_shape(
+/// Refuses planes that lack a residual's channel, or are of another shape.
+pub(super) fn check_shape(
     residual: &CpuPlanes,
     (name, planes): (&str, &CpuPlanes),
     channel: usize,

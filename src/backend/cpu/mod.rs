@@ -10,6 +10,7 @@ mod fft;
 mod grid;
 mod grids;
 mod hogbom;
+mod multiscale;
 mod operators;
 mod planes;
 mod real;

@@ -76,6 +76,12 @@ pub(super) fn fits(item_len: u64, element_bytes: usize, binding_bytes: u64) -> b
     layout(1, item_len as usize, element_bytes, binding_bytes).is_ok()
 }
 
+/// Items of so many elements that share a slab, and so one dispatch; at least 1.
+pub(super) fn share_slab(device: &Device, item_len: usize, element_bytes: usize) -> usize {
+    let binding = device.max_binding_bytes.min(device.limits.max_buffer_size);
+    layout(usize::MAX, item_len, element_bytes, binding).map_or(1, |layout| layout.per_slab)
+}
+
 impl Stack {
     /// `n` items of `item_len` zeros of `element_bytes` each.
     pub(super) fn new(
@@ -155,8 +161,20 @@ impl Stack {
         index: usize,
         values: &[u8],
     ) -> Result<()> {
+        self.put_at(device, recorder, index, 0, values)
+    }
+
+    /// Writes an item's bytes from `first` on, after everything recorded so far.
+    pub(super) fn put_at(
+        &mut self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        first: usize,
+        values: &[u8],
+    ) -> Result<()> {
         for (chunk, staged) in values.chunks(STAGING_BYTES).enumerate() {
-            let start = chunk * STAGING_BYTES;
+            let start = first + chunk * STAGING_BYTES;
             let staging = device.upload(self.label, BufferUsages::COPY_SRC, staged)?;
             let source = staging.buffer.clone();
             let pieces = self.pieces(index, start..start + staged.len());
@@ -200,26 +218,6 @@ impl Stack {
         })
     }
 
-    /// Copies an item of another stack, whose items have the same length, to the same place here, after
-    /// everything recorded so far.
-    pub(super) fn copy_item(
-        &self,
-        device: &Device,
-        recorder: &Recorder,
-        other: &Self,
-        index: usize,
-    ) -> Result<()> {
-        let bytes = self.item_len * self.element_bytes;
-        // Stacks of items of one length are cut alike, but for the number of items in a slab.
-        let (from, to) = (other.pieces(index, 0..bytes), self.pieces(index, 0..bytes));
-        recorder.record(device, 2 * bytes as u64, Vec::new(), |encoder| {
-            for ((from, at, range), (to, offset, _)) in from.into_iter().zip(to) {
-                let len = range.len() as u64;
-                encoder.copy_buffer_to_buffer(&from.buffer, at, &to.buffer, offset, len);
-            }
-        })
-    }
-
     /// Reads an item: runs everything recorded so far and waits for it.
     pub(super) fn get(
         &self,
@@ -233,6 +231,27 @@ impl Stack {
             for (part, offset, range) in self.pieces(index, start..start + len) {
                 let (to, len) = ((range.start - start) as u64, range.len() as u64);
                 encoder.copy_buffer_to_buffer(&part.buffer, offset, staging, to, len);
+            }
+        })
+    }
+
+    /// Copies the first `bytes` of an item to the beginning of another stack's item.
+    pub(super) fn copy_item(
+        &self,
+        device: &Device,
+        recorder: &Recorder,
+        index: usize,
+        bytes: usize,
+        (to, to_index): (&Self, usize),
+    ) -> Result<()> {
+        recorder.record(device, 2 * bytes as u64, Vec::new(), |encoder| {
+            for (from, from_offset, range) in self.pieces(index, 0..bytes) {
+                let start = range.start;
+                for (part, offset, range) in to.pieces(to_index, range) {
+                    let (skip, len) = ((range.start - start) as u64, range.len() as u64);
+                    let (from, to) = (&from.buffer, &part.buffer);
+                    encoder.copy_buffer_to_buffer(from, from_offset + skip, to, offset, len);
+                }
             }
         })
     }

@@ -14,7 +14,7 @@ use super::{
     clark,
     device::{Allocation, Device},
     fft::{FftLibrary, FftPlans, Workgroup},
-    hogbom, memory,
+    hogbom, memory, multiscale,
     program::{Program, Programs},
     readback::{READER_BYTES, Ring},
     recorder::Recorder,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Result,
-    backend::{Backend, Gridder, Memory, PlaneStore, Source, Traffic, Transform},
+    backend::{Backend, Deconvolver, Gridder, Memory, PlaneStore, Source, Traffic, Transform},
     gridding::OperatorPlan,
     ms::VisBlock,
 };
@@ -213,6 +213,24 @@ impl Backend for Gpu {
         let places = 4.min(channels * layers) * rows * 40;
         let minor = channels * hogbom::bytes_per_channel(plan.image.ny, plan.image.nx);
         reading + writing + places + minor + self.ffts.overhead() + memory::TABLES_BYTES
+    }
+
+    fn check_minor(&self, plan: &OperatorPlan, deconvolver: &Deconvolver) -> Result<()> {
+        match deconvolver {
+            Deconvolver::Multiscale(scales) => {
+                multiscale::check(self, scales, plan.image.nx, plan.image.ny)
+            }
+            Deconvolver::Hogbom | Deconvolver::Clark => Ok(()),
+        }
+    }
+
+    fn minor_bytes(&self, plan: &OperatorPlan, deconvolver: &Deconvolver, n: usize) -> usize {
+        match deconvolver {
+            Deconvolver::Multiscale(scales) => {
+                multiscale::bytes(scales, plan.image.nx, plan.image.ny, n)
+            }
+            Deconvolver::Hogbom | Deconvolver::Clark => 0,
+        }
     }
 
     fn peak_memory(&self) -> Option<u64> {

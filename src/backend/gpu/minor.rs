@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use super::{GpuPlanes, batch, clark, gpu::Gpu, hogbom, peak};
+use super::{GpuPlanes, batch, clark, gpu::Gpu, hogbom, multiscale, peak};
 use crate::{
     Error, Result,
-    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points},
+    backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points, Scales},
     mask::Mask,
 };
 
@@ -41,6 +41,19 @@ impl Minor for Gpu {
         let channels = controls.iter().map(|c| (c.channel, c.mask));
         check_call(self, residual, &[("psf", psf), ("model", model)], channels)?;
         hogbom::hogbom(self, [residual, psf, model], Some(patch), controls)
+    }
+
+    fn multiscale(
+        &self,
+        scales: &Scales,
+        residual: &mut GpuPlanes,
+        psf: &GpuPlanes,
+        model: &mut GpuPlanes,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        let channels = controls.iter().map(|c| (c.channel, c.mask));
+        check_call(self, residual, &[("psf", psf), ("model", model)], channels)?;
+        multiscale::multiscale(self, scales, residual, psf, model, controls)
     }
 
     fn above(&self, planes: &GpuPlanes, channels: &[(usize, &Mask, f32)]) -> Result<Vec<Mask>> {

@@ -7,7 +7,7 @@
 //! of `shaders/`; then the stages, one file each, under the names they have in the trait. `samples`,
 //! `uv_tiles`, `kernel` and `factor` are what `grid` needs (visibilities, the rows' places and lists of uv
 //! tiles, the convolution function and the w-term as the shaders have them), `tiles` are the masks of
-//! `peak` and `hogbom`, and `clark` is the stage `above`.
+//! `peak`, `hogbom` and `multiscale`, and `clark` is the stage `above`.
 //!
 //! Planes and grids stay on the device; only what [`PlaneStore::get`](super::PlaneStore::get) asks
 //! for comes back. Every stage records its commands and returns; errors of the device surface at the
@@ -31,6 +31,7 @@ mod hogbom;
 mod kernel;
 mod memory;
 mod minor;
+mod multiscale;
 mod peak;
 mod planes;
 mod program;

@@ -57,7 +57,8 @@ impl PlaneStore for Gpu {
         for &index in indices {
             from.stack.check_index(&self.device, index)?;
             to.stack.check_index(&self.device, index)?;
-            to.stack.copy_item(&self.device, &self.recorder, &from.stack, index)?;
+            let bytes = 4 * from.nx * from.ny;
+            from.stack.copy_item(&self.device, &self.recorder, index, bytes, (&to.stack, index))?;
         }
         Ok(())
     }

@@ -2,16 +2,74 @@
 
 use super::not_negative;
 use crate::{
-    backend::Deconvolver,
+    backend::{Deconvolver, Scales},
     beam::Beam,
-    config::{AutoMask, MaskChoice, Parameters, RestoringBeam},
+    config::{AutoMask, MaskChoice, Parameters, RestoringBeam, parameters::number_of},
     error::{Error, Result},
     mask::auto::AutoMultithresh,
     units,
 };
 
-pub(super) fn deconvolver(p: &Parameters) -> Result<Deconvolver> {
-    p.choice("deconvolver", &[("hogbom", Deconvolver::Hogbom), ("clark", Deconvolver::Clark)])
+pub(super) fn deconvolver(p: &Parameters, [nx, ny]: [usize; 2]) -> Result<Deconvolver> {
+    // Looked at whatever the deconvolver, so that no bad value passes unseen.
+    let scales = scales(p)?;
+    let deconvolver = p.choice(
+        "deconvolver",
+        &[
+            ("hogbom", Deconvolver::Hogbom),
+            ("clark", Deconvolver::Clark),
+            ("multiscale", Deconvolver::Multiscale(scales)),
+        ],
+    )?;
+    if let Deconvolver::Multiscale(scales) = &deconvolver
+        && let Some(&wide) = scales.pixels.iter().find(|&&w| !Scales::has_room(w, nx, ny))
+    {
+        return Err(Error::parameter(
+            "scales",
+            p.text("scales"),
+            format!("has {wide} pixels, too wide for an image of {nx} x {ny}"),
+            "give scales below a third of the image's shorter side, as components keep 1.5 times their \
+             width away from its edges",
+        ));
+    }
+    Ok(deconvolver)
+}
+
+/// Parameters that are given and change nothing with this deconvolver, and why.
+pub(super) fn unused(
+    p: &Parameters,
+    deconvolver: &Deconvolver,
+) -> Vec<(&'static str, &'static str)> {
+    if matches!(deconvolver, Deconvolver::Multiscale(_)) {
+        return Vec::new();
+    }
+    let given = ["scales", "smallscalebias"].into_iter().filter(|name| p.differs(name));
+    given.map(|name| (name, "concerns deconvolver=multiscale")).collect()
+}
+
+fn scales(p: &Parameters) -> Result<Scales> {
+    const WANTED: &str = "widths of 0 (a point) or more pixels: 0,5,15";
+    let mut pixels = Vec::new();
+    for word in p.list("scales") {
+        pixels.push(number_of("scales", word, |w: f32| w >= 0.0 && w.is_finite(), WANTED)?);
+    }
+    if pixels.is_empty() {
+        pixels.push(0.0);
+    }
+    // Which comes first says nothing; twice the same would be the same once.
+    pixels.sort_by(f32::total_cmp);
+    pixels.dedup();
+    if pixels.len() > Scales::MOST {
+        return Err(Error::parameter(
+            "scales",
+            p.text("scales"),
+            format!("has {} widths, more than {}", pixels.len(), Scales::MOST),
+            "give fewer: a few, each about three times the one before, will do",
+        ));
+    }
+    let bias = |b: f32| (-1.0..=1.0).contains(&b);
+    let smallscalebias = p.number("smallscalebias", bias, "a number from -1 to 1 (0.0)")?;
+    Ok(Scales { pixels, smallscalebias })
 }
 
 pub(super) fn threshold(p: &Parameters) -> Result<f64> {
