@@ -178,7 +178,7 @@ fn channels_with_little_or_no_data_are_as_tcleans_and_are_listed() {
             if channel == BLANK && product != "pb" {
                 assert_eq!((least, largest, theirs[0], theirs[1]), (0.0, 0.0, 0.0, 0.0), "{what}");
             }
-            let tolerance = 2e-3 * theirs[0].abs().max(theirs[1].abs());
+            let tolerance = 5e-3 * theirs[0].abs().max(theirs[1].abs());
             assert!((f64::from(least) - theirs[0]).abs() <= tolerance, "{what}");
             assert!((f64::from(largest) - theirs[1]).abs() <= tolerance, "{what}");
             assert_eq!((invalid as f64, 0.0), (theirs[3], theirs[2]), "{what}");
