@@ -50,7 +50,7 @@ KEEP = {
     "fn_16": {**ONE, "pb": "all"},
     "mpc_16": ONE,
     "cube_topo_near": CUBE,
-    "cube_lsrk_lin_common": {"image": [10, 24], "image_pbcor": [10], "mask": "all"},
+    "cube_lsrk_lin_common": {"image": [1, 2, 10, 24], "image_pbcor": [10], "mask": "all"},
     "ngc5921": {"image": "all", "model": "all", "residual": [20], "psf": [20], "pb": [20]},
 }
 # Pixels outside pb >= 0.2 are set to zero in these (nothing is compared there).

@@ -8,8 +8,8 @@ use std::{f64::consts::TAU, sync::Arc};
 use common::{
     golden, ms,
     pipeline::{
-        CPU, bits, check_auto_masks, check_clark, check_dirty_cubes, check_multiscale,
-        check_ngc5921, check_user_mask, max_abs, plane, run,
+        CPU, bits, check_auto_masks, check_clark, check_common_beam, check_cube_with_auto_masks,
+        check_dirty_cubes, check_multiscale, check_ngc5921, check_user_mask, max_abs, plane, run,
     },
 };
 use cubeclean::{
@@ -48,6 +48,16 @@ fn multiscale_cleans_agree_with_casa() {
 #[test]
 fn automatically_masked_cleans_agree_with_casa_round_by_round() {
     check_auto_masks(CPU);
+}
+
+#[test]
+fn a_cube_under_one_control_agrees_with_casa_round_by_round() {
+    check_cube_with_auto_masks(CPU);
+}
+
+#[test]
+fn a_common_beam_agrees_with_casa() {
+    check_common_beam(CPU);
 }
 
 /// Same bits for 1, 2 and 4 threads, and for one channel at a time as for all at once: here with

@@ -1,9 +1,16 @@
 //! The restoring beam of a PSF: an elliptical Gaussian of peak 1 fitted to its main lobe.
 //!
-//! As CASA documents it for `psfcutoff`: the pixels around the peak that exceed the cutoff, with
-//! their surroundings, are interpolated by cubics to a fine grid, and the samples of the main lobe
-//! above the cutoff are fitted by least squares. The fine grid makes the result insensitive to
-//! which pixels happen to lie just above the cutoff when the beam has few of them.
+//! The procedure is the one that CASA documents for `psfcutoff`, with what it leaves open settled by
+//! giving tclean PSFs of known shape: of the pixels within 20 of the peak, those above the cutoff
+//! that are joined to it by edges or corners are the lobe. Their box and 5 pixels on every side are
+//! interpolated by cubic convolution to a grid that is finer by a whole number, the largest for
+//! which the longer side has no more than √3001 samples. The samples of the lobe above the cutoff
+//! are fitted by least squares, all with the same weight; the Gaussian's peak of 1 and its place at
+//! the centre are given. Beams so found agree with tclean's to 1e-6.
+//!
+//! The fine grid makes the result less sensitive to which pixels happen to lie just above the cutoff
+//! when the beam has few of them. How fine it is changes a beam of 3 to 9 pixels by 0.1 to 0.2 %,
+//! one more reason why only the very same grid gives tclean's numbers.
 
 use std::f64::consts::LN_2;
 
@@ -13,8 +20,14 @@ use crate::geometry::ImageGrid;
 /// tclean's default `psfcutoff`: the fit uses what exceeds this fraction of the peak.
 pub const PSF_CUTOFF: f64 = 0.35;
 
-/// Samples wanted in the interpolated patch.
-const PATCH_SAMPLES: usize = 20_000;
+/// Pixels from the peak beyond which the main lobe is not followed.
+const REACH: usize = 20;
+
+/// Pixels around the lobe's box that are interpolated with it.
+const MARGIN: usize = 5;
+
+/// Samples wanted in a square patch.
+const PATCH_SAMPLES: usize = 3001;
 
 /// Why a PSF has no beam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -85,22 +98,29 @@ pub fn sidelobe_level(psf: &[f32], beam: &Beam, grid: &ImageGrid) -> f64 {
     level
 }
 
-/// Pixels above `level` connected (by edges or corners) to the centre pixel.
+/// Pixels above `level` that are joined to the centre pixel and no farther from it than [`REACH`].
 fn lobe(psf: &[f32], (nx, ny): (usize, usize), level: f64) -> Vec<(usize, usize)> {
-    let mut seen = std::collections::HashSet::from([(nx / 2, ny / 2)]);
-    let mut lobe = vec![(nx / 2, ny / 2)];
+    let center = (nx / 2, ny / 2);
+    let mut seen = std::collections::HashSet::from([center]);
+    let mut lobe = vec![center];
     let mut next = 0;
     while let Some(&(x, y)) = lobe.get(next) {
         next += 1;
-        for y in y.saturating_sub(1)..(y + 2).min(ny) {
-            for x in x.saturating_sub(1)..(x + 2).min(nx) {
-                if f64::from(psf[y * nx + x]) > level && seen.insert((x, y)) {
-                    lobe.push((x, y));
-                }
+        for (x, y) in neighbours(x, y).filter(|&(x, y)| x < nx && y < ny) {
+            let near = x.abs_diff(center.0) <= REACH && y.abs_diff(center.1) <= REACH;
+            if near && f64::from(psf[y * nx + x]) > level && seen.insert((x, y)) {
+                lobe.push((x, y));
             }
         }
     }
     lobe
+}
+
+/// The eight neighbours of a pixel; those beyond row or column 0 are far out of any plane.
+fn neighbours(x: usize, y: usize) -> impl Iterator<Item = (usize, usize)> {
+    const AROUND: [(isize, isize); 8] =
+        [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)];
+    AROUND.into_iter().map(move |(i, j)| (x.wrapping_add_signed(i), y.wrapping_add_signed(j)))
 }
 
 /// A sample of the lobe: offset from the peak in pixels, and the PSF there relative to its peak.
@@ -117,11 +137,11 @@ struct Patch {
 }
 
 impl Patch {
-    /// The box of a lobe and one pixel around it, within the plane.
+    /// The box of a lobe and a margin around it, within the plane.
     fn around(lobe: &[(usize, usize)], (nx, ny): (usize, usize)) -> Self {
         let range = |n: usize, values: &mut dyn Iterator<Item = usize>| {
             let (low, high) = values.fold((n, 0), |(low, high), v| (low.min(v), high.max(v)));
-            low.saturating_sub(1)..(high + 2).min(n)
+            low.saturating_sub(MARGIN)..(high + MARGIN + 1).min(n)
         };
         Self {
             x: range(nx, &mut lobe.iter().map(|p| p.0)),
@@ -132,8 +152,8 @@ impl Patch {
     /// Interpolated samples above the cutoff that are connected to the peak.
     fn samples(&self, psf: &[f32], nx: usize, ny: usize, cutoff: f64, peak: f64) -> Vec<Sample> {
         // The oversampling is even in both directions and puts a sample on every pixel.
-        let pixels = self.x.len() * self.y.len();
-        let over = ((PATCH_SAMPLES / pixels.max(1)) as f64).sqrt().ceil().max(1.0) as usize;
+        let side = self.x.len().max(self.y.len()).max(1);
+        let over = (PATCH_SAMPLES / (side * side)).isqrt().max(1);
         let (width, height) = ((self.x.len() - 1) * over + 1, (self.y.len() - 1) * over + 1);
         let value = |i: usize, j: usize| {
             let (x, fx) = (self.x.start + i / over, (i % over) as f64 / over as f64);
@@ -152,11 +172,8 @@ impl Patch {
             }
             let offset = |i: usize, c: usize| (i as f64 - c as f64) / over as f64;
             samples.push(Sample { x: offset(i, center.0), y: offset(j, center.1), value });
-            let neighbours =
-                [(i.wrapping_sub(1), j), (i + 1, j), (i, j.wrapping_sub(1)), (i, j + 1)];
-            for (i, j) in neighbours {
-                if i < width && j < height && !std::mem::replace(&mut visited[j * width + i], true)
-                {
+            for (i, j) in neighbours(i, j).filter(|&(i, j)| i < width && j < height) {
+                if !std::mem::replace(&mut visited[j * width + i], true) {
                     open.push((i, j));
                 }
             }

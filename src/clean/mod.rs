@@ -26,7 +26,7 @@ use rollback::roll_back;
 
 use crate::{
     backend::{Batch, Deconvolver, Gridder, Minor, MinorControl, MinorResult, Peak},
-    beam::{Beam, NoBeam, fit_psf, sidelobe_level},
+    beam::{Beam, NoBeam, common_beam, fit_psf, sidelobe_level},
     error::Result,
     geometry::ImageGrid,
     mask::{ChannelMask, Mask, MaskInput, MaskPolicy},
@@ -122,6 +122,14 @@ impl PsfFit {
     pub fn without_data() -> Self {
         Self { beam: Err(NoBeam::NoPeak), sidelobe_level: 1.0 }
     }
+
+    /// What stands for the PSFs of all channels under one control: their common beam and the highest
+    /// sidelobe level, as in tclean (its log has one prune size and one level for all channels).
+    fn of_cube(psfs: impl Iterator<Item = PsfFit> + Clone) -> Self {
+        let beam = common_beam(psfs.clone().filter_map(|psf| psf.beam.ok()));
+        let sidelobe_level = psfs.map(|psf| psf.sidelobe_level).fold(0.0, f64::max);
+        Self { beam: beam.ok_or(NoBeam::NoPeak), sidelobe_level }
+    }
 }
 
 /// Bytes of host memory that a channel takes, at most, so that its model can go back to its best.
@@ -147,6 +155,8 @@ pub fn clean(
     valid: &[Mask],
 ) -> Result<Vec<ChannelClean>> {
     let mut states = Vec::with_capacity(channels.len());
+    let with_data = (0..psfs.len()).filter(|&i| batch.sumwt()[i] > 0.0).map(|i| psfs[i]);
+    let of_cube = (params.scope == Scope::Cube).then(|| PsfFit::of_cube(with_data));
     for (index, channel) in channels.enumerate() {
         let has_data = batch.sumwt()[index] > 0.0;
         let may_go_back = has_data && params.niter > 0 && params.divergence_retries.is_some();
@@ -157,6 +167,7 @@ pub fn clean(
         states.push(ChannelState {
             index,
             mask: policy.channel(channel)?,
+            mask_psf: of_cube.unwrap_or(psfs[index]),
             valid: &valid[index],
             has_data,
             history,
@@ -219,6 +230,8 @@ const OVERFLOW: f32 = 1e30;
 struct ChannelState<'a> {
     index: usize,
     mask: Box<dyn ChannelMask>,
+    /// The PSF that its mask goes by: its own, or what stands for the cube's.
+    mask_psf: PsfFit,
     valid: &'a Mask,
     has_data: bool,
     /// Of its model, where it may have to go back; `None` once it has ended.
@@ -242,8 +255,8 @@ impl ChannelState<'_> {
             round: self.rounds,
             residual,
             valid: self.valid,
-            beam: self.result.beam.as_ref().ok(),
-            sidelobe_level: self.result.sidelobe_level,
+            beam: self.mask_psf.beam.as_ref().ok(),
+            sidelobe_level: self.mask_psf.sidelobe_level,
             threshold: params.threshold,
             cyclethreshold: self.cyclethreshold,
         })?;

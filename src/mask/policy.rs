@@ -15,9 +15,9 @@ pub struct MaskInput<'a> {
     pub residual: &'a [f32],
     /// Pixels inside the primary beam's limit.
     pub valid: &'a Mask,
-    /// The PSF's beam, if it has one.
+    /// The PSF's beam, if it has one; under one control for the cube, the PSFs' common beam.
     pub beam: Option<&'a Beam>,
-    /// The PSF's sidelobe level.
+    /// The PSF's sidelobe level; under one control for the cube, the highest.
     pub sidelobe_level: f64,
     /// Stop level of the whole job, Jy/beam.
     pub threshold: f32,

@@ -8,13 +8,15 @@ use std::path::Path;
 
 use cubeclean::{
     backend::Cargo,
+    beam::Beam,
     config::{Config, Parameters},
     cube::CubeReader,
-    report::{Silent, Summary},
+    report::{ChannelSummary, Silent, Summary},
+    units,
 };
 use ndarray::{Array2, s};
 
-use super::{Golden, golden, ms};
+use super::{Golden, golden, ms, small_truth};
 
 /// Which processor a check is about, as parameters.
 pub type Processor<'a> = &'a [(&'a str, &'a str)];
@@ -76,11 +78,16 @@ pub fn max_abs(plane: &Array2<f32>) -> f64 {
     plane.iter().fold(0.0, |max, v| max.max(f64::from(v.abs())))
 }
 
+/// The plane within the border of 1/16.
+fn centre(plane: &Array2<f32>) -> Array2<f32> {
+    let (ny, nx) = plane.dim();
+    plane.slice(s![ny / 16..ny - ny / 16, nx / 16..nx - nx / 16]).to_owned()
+}
+
 /// Largest |a − b|, and its rms within the border of 1/16.
 pub fn difference(a: &Array2<f32>, b: &Array2<f32>) -> (f64, f64) {
-    let (ny, nx) = a.dim();
     let difference = a - b;
-    let centre = difference.slice(s![ny / 16..ny - ny / 16, nx / 16..nx - nx / 16]);
+    let centre = centre(&difference);
     let squares: f64 = centre.iter().map(|&d| f64::from(d).powi(2)).sum();
     (max_abs(&difference), (squares / centre.len() as f64).sqrt())
 }
@@ -267,13 +274,15 @@ pub fn bits(dir: &Path, channels: usize) -> Vec<(String, Vec<u32>)> {
 
 struct Tolerance {
     sumwt: f64,
+    /// Of a beam's axes, relative; its angle in deg may differ by 100 times as much.
+    beam: f64,
     max: f64,
     centre_rms: f64,
 }
 
-const NATURAL: Tolerance = Tolerance { sumwt: 1e-6, max: 1e-3, centre_rms: 1.5e-4 };
-const BRIGGS: Tolerance = Tolerance { sumwt: 2e-4, ..NATURAL };
-const UNIFORM: Tolerance = Tolerance { sumwt: 2e-3, max: 2e-3, centre_rms: 7e-4 };
+const NATURAL: Tolerance = Tolerance { sumwt: 1e-6, beam: 1e-4, max: 1e-3, centre_rms: 1.5e-4 };
+const BRIGGS: Tolerance = Tolerance { sumwt: 2e-4, beam: 5e-4, ..NATURAL };
+const UNIFORM: Tolerance = Tolerance { sumwt: 2e-3, beam: 2e-3, max: 2e-3, centre_rms: 7e-4 };
 
 /// Sums of weights, beams, PSFs and dirty images of a run with niter=0.
 fn check_dirty(processor: Processor, name: &str, set: &str, tolerance: &Tolerance) {
@@ -315,8 +324,8 @@ fn check_dirty(processor: Processor, name: &str, set: &str, tolerance: &Toleranc
         worst.0, worst.1, worst.2, worst.3, worst.4
     );
     assert!(worst.0 <= tolerance.sumwt, "{name}: sums of weights differ by {:e}", worst.0);
-    assert!(worst.1 <= 5e-3, "{name}: beams differ by {:e}", worst.1);
-    assert!(worst.2 <= 0.5, "{name}: position angles differ by {} deg", worst.2);
+    assert!(worst.1 <= tolerance.beam, "{name}: beams differ by {:e}", worst.1);
+    assert!(worst.2 <= 100.0 * tolerance.beam, "{name}: position angles differ by {} deg", worst.2);
     assert!(worst.3 <= tolerance.max, "{name}: planes differ by {:e} of the peak", worst.3);
     assert!(worst.4 <= tolerance.centre_rms, "{name}: planes differ by {:e} rms", worst.4);
 }
@@ -337,9 +346,159 @@ pub fn check_dirty_cubes(processor: Processor) {
     }
 }
 
+/// `[round]` of a channel in tclean's summary.
+fn record(casa: &Golden, channel: usize, key: &str) -> Vec<f64> {
+    let values = casa.ret["summaryminor"]["0"][channel.to_string()]["0"][key].as_array();
+    values.expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
+}
+
+/// Every round of a channel: as many of them, pixels of the mask within 0.5 %, or from the third on
+/// within `pixels`, components within 3 %.
+fn check_rounds(name: &str, casa: &Golden, channel: usize, ours: &ChannelSummary, pixels: f64) {
+    let of = |key: &str| record(casa, channel, key);
+    let (masks, iterations) = (of("masksum"), of("iterDone"));
+    let rounds: Vec<_> =
+        ours.minor.iter().map(|m| (m.masksum as f64, m.iter_done as f64)).collect();
+    println!("{name} {channel}: (mask, components) {rounds:?}; CASA {masks:?}, {iterations:?}");
+    assert_eq!(rounds.len(), masks.len(), "{name}, channel {channel}: rounds");
+    // Components are counted from the beginning: what a round leaves the next one finds.
+    let (mut sum, mut casa_sum) = (0.0, 0.0);
+    for (round, ((mask, done), (casa_mask, casa_done))) in
+        rounds.iter().zip(masks.iter().zip(iterations)).enumerate()
+    {
+        let at = format!("{name}, channel {channel}, round {round}");
+        let allowed = (0.005 * casa_mask).max(if round < 2 { 0.0 } else { pixels });
+        assert!((mask - casa_mask).abs() <= allowed, "{at}: {mask} pixels, CASA {casa_mask}");
+        (sum, casa_sum) = (sum + done, casa_sum + casa_done);
+        assert!((sum - casa_sum).abs() <= (0.03 * casa_sum).max(1.0), "{at}: {sum} {casa_sum}");
+    }
+}
+
+/// How much of CASA's last mask of a channel ours holds, or of ours CASA's, whichever is less.
+fn overlap(dir: &Path, casa: &Golden, channel: usize) -> f64 {
+    let (ours, theirs) = (plane(dir, "mask", channel), casa.mask(channel));
+    let both = ours.iter().zip(&theirs).filter(|(o, t)| **o > 0.0 && **t).count();
+    let larger =
+        ours.iter().filter(|o| **o > 0.0).count().max(theirs.iter().filter(|t| **t).count());
+    both as f64 / larger.max(1) as f64
+}
+
+/// All channels under one control with auto-multithresh: every channel's mask and components in every
+/// round, the components of the cube, and the restored images. What the third round's growth, down to 1.5
+/// times the noise, adds or leaves out is a piece of about a beam (50 pixels) or nothing, so that a mask of
+/// 2000 pixels may differ by half a beam: one channel of 32 does, by 20 pixels.
+pub fn check_cube_with_auto_masks(processor: Processor) {
+    let name = "cube_topo_near";
+    let casa = golden(name);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let changes = [&[("cyclecontrol", "cube")], processor].concat();
+    let summary = run(&casa, "small", dir.path(), &changes);
+    let (ours, theirs) =
+        (summary.iterdone() as f64, casa.ret["iterdone"].as_f64().expect("a count"));
+    println!("{name}: {ours} components, CASA {theirs}");
+    assert!((ours - theirs).abs() <= 0.03 * theirs, "{name}: {ours} components, CASA {theirs}");
+    let mut least = 1.0f64;
+    for (i, channel) in summary.channels.iter().enumerate() {
+        check_rounds(name, &casa, i, channel, 25.0);
+        assert_eq!(Some(u64::from(channel.stopcode)), casa.ret["stopcode"].as_u64(), "{name}");
+        let overlap = overlap(dir.path(), &casa, i);
+        assert!(overlap >= 0.99, "{name}, channel {i}: masks overlap by {overlap}");
+        least = least.min(overlap);
+    }
+    println!("{name}: masks overlap by {least:.4} or more");
+    for &i in casa.channels("image") {
+        let (max, rms) = difference(&plane(dir.path(), "image", i), &casa.plane("image", i));
+        let noise = summary.channels[i].rms;
+        println!("{name} {i}: image max {:.2}, rms {:.3} of the noise", max / noise, rms / noise);
+        assert!(rms <= 0.1 * noise && max <= noise, "{name}, channel {i}: {max:e}, rms {rms:e}");
+    }
+}
+
+/// The flux of the four points of `small` in an image, relative to the truth: the factor that fits the
+/// points, as Gaussians of the beam (rad), to the image by least squares where they are above 2 % of
+/// the brightest.
+fn points_recovered(image: &Array2<f32>, beam: &Beam) -> f64 {
+    const CELL_ARCSEC: f64 = 0.1;
+    let points = small_truth().points;
+    let arcsec = |rad: f64| rad.to_degrees() * 3600.0;
+    let (major, minor, (sin, cos)) = (arcsec(beam.major), arcsec(beam.minor), beam.pa.sin_cos());
+    let (ny, nx) = image.dim();
+    let expected = Array2::from_shape_fn((ny, nx), |(y, x)| {
+        let l = (nx as f64 / 2.0 - x as f64) * CELL_ARCSEC;
+        let m = (y as f64 - ny as f64 / 2.0) * CELL_ARCSEC;
+        let gaussian = |&[l0, m0, flux]: &[f64; 3]| {
+            let (l, m) = (l - l0, m - m0);
+            let (along, across) = ((l * sin + m * cos) / major, (l * cos - m * sin) / minor);
+            flux * (-4.0 * std::f64::consts::LN_2 * (along.powi(2) + across.powi(2))).exp()
+        };
+        points.iter().map(gaussian).sum::<f64>()
+    });
+    let least = 0.02 * expected.iter().copied().fold(0.0, f64::max);
+    let near = expected.iter().zip(image).filter(|(e, _)| **e > least);
+    let (product, square) =
+        near.fold((0.0, 0.0), |(p, s), (e, i)| (p + e * f64::from(*i), s + e * e));
+    product / square
+}
+
+/// A common beam, in LSRK with linear interpolation: the beam, the first masks, and the fluxes of the points.
+/// CASA's fluxes are no measure here, since it grids a sample beside a flagged one as zero and keeps its
+/// weight: they are judged against the truth, in channels beside the heavily flagged one (1, 2) and in
+/// others.
+pub fn check_common_beam(processor: Processor) {
+    let name = "cube_lsrk_lin_common";
+    let casa = golden(name);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let changes = [&[("cyclecontrol", "cube")], processor].concat();
+    let summary = run(&casa, "small", dir.path(), &changes);
+    // tclean blanks channel 0, which has but one neighbour, and so do we: no weight, no beam.
+    let [blank, channels @ ..] = summary.channels.as_slice() else { panic!("no channels") };
+    assert_eq!((blank.sumwt, blank.beam), (0.0, None));
+    let beam = channels[0].restoring_beam.expect("a beam");
+    let in_arcsec = |b: &Beam| {
+        let arcsec = |rad: f64| rad.to_degrees() * 3600.0;
+        [arcsec(b.major), arcsec(b.minor), b.pa.to_degrees()]
+    };
+    // A common beam's position angle is kept in rad.
+    let [major, minor, pa] = casa.beams[0];
+    let theirs = [major, minor, pa.to_degrees()];
+    let ours = in_arcsec(&beam);
+    println!("{name}: {ours:?}, CASA {theirs:?}");
+    // tclean's PSFs of channels 0 to 2 have the weight of samples that it dropped; with 0.7511 and 0.7500
+    // arcsec (its log) against our 0.7469 and 0.7465 of channels 1 and 2 they make its common beam larger.
+    assert!((0..2).all(|i| (ours[i] / theirs[i] - 1.0).abs() < 8e-3), "{ours:?} {theirs:?}");
+    assert!((ours[2] - theirs[2]).abs() < 1.0, "{ours:?} {theirs:?}");
+    for channel in channels {
+        let own = channel.beam.expect("a beam");
+        assert_eq!(channel.restoring_beam, Some(beam));
+        assert!(beam.deconvolve(&own).is_some(), "channel {} is not held", channel.channel);
+        // The first round sees the dirty images alone; later ones what each made of its samples.
+        let (ours, casa) =
+            (channel.minor[0].masksum as f64, record(&casa, channel.channel, "masksum")[0]);
+        assert!((ours / casa - 1.0).abs() < 0.01, "channel {}: {ours} {casa}", channel.channel);
+    }
+    let theirs = Beam {
+        major: units::angle("bmaj", &format!("{major}arcsec")).expect("an angle"),
+        minor: units::angle("bmin", &format!("{minor}arcsec")).expect("an angle"),
+        pa,
+    };
+    for &i in casa.channels("image") {
+        let ours = points_recovered(&plane(dir.path(), "image", i), &beam);
+        let casa = points_recovered(&casa.plane("image", i), &theirs);
+        println!("{name} {i}: the points have {ours:.4} of their flux, CASA {casa:.4}");
+        assert!((ours - 1.0).abs() < (casa - 1.0).abs(), "channel {i}: {ours}, CASA {casa}");
+        assert!((ours - 1.0).abs() < 0.02, "channel {i}: {ours}");
+    }
+}
+
 /// Single channels with auto-multithresh, control per channel: the mask, the components and the peak of
 /// every round. Masks follow residuals, which differ from CASA's by its gridding error, so their outlines move
 /// by a few pixels in thousands.
+///
+/// fn_10 goes on growing down to 1.5 times the noise for two rounds more, where the mask hangs on tiny
+/// differences: tclean itself, with cells of 0.100003 for 0.1 arcsec, makes a mask that overlaps by 0.92 with
+/// its own (`assets/automask_sensitivity.py`). And it has components in the corner of the image, which
+/// tclean's restoration, a convolution by transforms without padding, repeats at the opposite edges; ours
+/// does not, so there the images are compared inside the border.
 pub fn check_auto_masks(processor: Processor) {
     for name in ["one_10", "one_16", "one_24", "fn_10", "fn_16", "mpc_16"] {
         let casa = golden(name);
@@ -352,39 +511,20 @@ pub fn check_auto_masks(processor: Processor) {
             assert!((1..=rounds + 1).contains(&planes), "{name}: {planes} planes, {rounds} rounds");
         }
         let [channel] = summary.channels.as_slice() else { panic!("{name} has one channel") };
-        let record = &casa.ret["summaryminor"]["0"]["0"]["0"];
-        let theirs = |key: &str| -> Vec<f64> {
-            let values = record[key].as_array().expect("a list");
-            values.iter().map(|v| v.as_f64().expect("a number")).collect()
-        };
-        let rounds = channel.minor.iter();
-        let ours: Vec<_> = rounds.map(|m| (m.masksum as f64, m.iter_done as f64)).collect();
-        println!("{name}: (mask, components) {ours:?}");
-        println!("{name}: CASA {:?}, {:?}", theirs("masksum"), theirs("iterDone"));
-        assert_eq!(ours.len(), theirs("masksum").len(), "{name}: rounds");
-        // Components are counted from the beginning: what a round leaves the next one finds.
-        let (mut sum, mut casa_sum) = (0.0, 0.0);
-        for ((mask, iterations), (casa_mask, casa_iterations)) in
-            ours.iter().zip(theirs("masksum").iter().zip(theirs("iterDone")))
-        {
-            assert!((mask - casa_mask).abs() <= 0.005 * casa_mask, "{name}: {mask} {casa_mask}");
-            (sum, casa_sum) = (sum + iterations, casa_sum + casa_iterations);
-            assert!((sum - casa_sum).abs() <= 0.03 * casa_sum, "{name}: {sum} {casa_sum}");
-        }
+        check_rounds(name, &casa, 0, channel, 0.0);
         assert_eq!(Some(u64::from(channel.stopcode)), casa.ret["stopcode"].as_u64(), "{name}");
         // The mask that the last minor cycle used; outlines of the faintest regions differ most.
-        let (ours, theirs) = (plane(dir.path(), "mask", 0), casa.mask(0));
-        let both = ours.iter().zip(&theirs).filter(|(o, t)| **o > 0.0 && **t).count();
-        let overlap = both as f64 / theirs.iter().filter(|t| **t).count() as f64;
+        let overlap = overlap(dir.path(), &casa, 0);
         println!("{name}: overlap of the masks {overlap:.4}");
         let least = if name == "fn_10" { 0.95 } else { 0.99 };
         assert!(overlap >= least, "{name}: masks overlap by {overlap}");
         let (max, rms) = difference(&plane(dir.path(), "image", 0), &casa.plane("image", 0));
+        let inside = max_abs(&centre(&(&plane(dir.path(), "image", 0) - &casa.plane("image", 0))));
+        let [max, inside, rms] = [max, inside, rms].map(|v| v / channel.rms);
         println!(
-            "{name}: image max {:.2}, rms {:.3} of the noise",
-            max / channel.rms,
-            rms / channel.rms
+            "{name}: image max {max:.2}, inside the border {inside:.2}, rms {rms:.3} of the noise"
         );
-        assert!(rms <= 0.1 * channel.rms, "{name}: images differ by {rms:e}");
+        let max = if name == "fn_10" { inside } else { max };
+        assert!(rms <= 0.1 && max <= 1.0, "{name}: images differ by {max}, rms {rms} of the noise");
     }
 }

@@ -26,8 +26,8 @@ const WITH_PSF: [(&str, f64); 7] = [
 
 #[test]
 fn psf_fits() {
-    // 0.5 % and 0.5° are asked for. tclean's own fit depends on details of its interpolation: for the
-    // beams of 3 to 9 pixels here ours agrees within 0.15 % and, where a beam is not round, 0.2°.
+    // The same procedure on the same plane; the planes kept here are rounded to 1e-6 of the PSF's
+    // peak, and NGC 5921's to 1e-5.
     let (mut worst_axis, mut worst_angle) = (0.0f64, 0.0f64);
     for (name, cell) in WITH_PSF {
         let golden = common::golden(name);
@@ -45,10 +45,43 @@ fn psf_fits() {
             let angle = (ours[2] - casa[2] + 90.0).rem_euclid(180.0) - 90.0;
             worst_axis = worst_axis.max(axis);
             worst_angle = worst_angle.max(angle.abs());
-            assert!(axis < 2e-3 && angle.abs() < 0.3, "{name} {channel}: {ours:?} {casa:?}");
+            assert!(axis < 5e-5 && angle.abs() < 0.01, "{name} {channel}: {ours:?} {casa:?}");
         }
     }
     println!("beams: axes within {worst_axis:.1e}, angles within {worst_angle:.2} deg");
+}
+
+/// Beams of known PSFs, of 2.5 to 60 pixels: `assets/make_beam_goldens.py` defines the PSFs and says
+/// how CASA was made to fit them.
+#[test]
+fn fits_of_known_shapes() {
+    const N: usize = 256;
+    let path = common::assets().join("goldens/psf_fits.json");
+    let rows = std::fs::read_to_string(&path).expect("psf_fits.json");
+    let rows: Vec<[f64; 6]> = serde_json::from_str(&rows).expect("rows of six numbers");
+    assert!(rows.len() > 70);
+    let grid = grid(N, 0.1);
+    let (mut worst_axis, mut worst_angle) = (0.0f64, 0.0f64);
+    for [a, b, pa, major, minor, casa_pa] in rows {
+        let (sin, cos) = pa.to_radians().sin_cos();
+        let value = |i: usize| {
+            let (l, m) = (N as f64 / 2.0 - (i % N) as f64, (i / N) as f64 - N as f64 / 2.0);
+            let (u, v) = ((l * sin + m * cos) / a, (l * cos - m * sin) / b);
+            let gaussian = (-4.0 * std::f64::consts::LN_2 * (u * u + v * v)).exp();
+            let dent = 0.05 * (4.0 * u).sin().powi(2) * (1.0 + 0.3 * (3.0 * v).cos());
+            (gaussian * (1.0 - dent)) as f32
+        };
+        let psf: Vec<f32> = (0..N * N).map(value).collect();
+        let beam = fit_psf(&psf, &grid, PSF_CUTOFF).expect("a beam");
+        let ours = in_arcsec(&beam).map(|v| v / 0.1);
+        let axis = (ours[0] / major - 1.0).abs().max((ours[1] / minor - 1.0).abs());
+        let angle = (ours[2] * 0.1 - casa_pa + 90.0).rem_euclid(180.0) - 90.0;
+        let at = format!("{a} x {b} pixels at {pa} deg: {beam:?}, CASA {major} {minor} {casa_pa}");
+        // CASA keeps beams in single precision, and its PSF went through a product and a quotient in it.
+        assert!(axis < 2e-6 && angle.abs() < 2e-4, "{at}");
+        (worst_axis, worst_angle) = (worst_axis.max(axis), worst_angle.max(angle.abs()));
+    }
+    println!("known shapes: axes within {worst_axis:.1e}, angles within {worst_angle:.1e} deg");
 }
 
 #[test]
@@ -62,8 +95,9 @@ fn sidelobe_levels() {
         let beam = fit_psf(psf, &grid, PSF_CUTOFF).unwrap();
         let ours = sidelobe_level(psf, &beam, &grid);
         let casa = common::golden(run).ret["maxpsfsidelobe"].as_f64().unwrap();
-        // The level is taken beside the fitted beam, so it differs as the fits do.
-        assert!((ours / casa - 1.0).abs() < 5e-3, "{run}: {ours} {casa}");
+        println!("{run}: sidelobe level {ours}, CASA {casa}");
+        // The level of 0.1 is that of a plane rounded to 1e-6.
+        assert!((ours / casa - 1.0).abs() < 3e-5, "{run}: {ours} {casa}");
     }
 }
 

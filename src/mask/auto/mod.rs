@@ -16,8 +16,8 @@
 //! 6. the new mask is M and all of these, in the region.
 //!
 //! Nothing here knows of other channels: callers update as many channels at once as they have cores.
-//! So beam and sidelobe level are the channel's own; tclean takes, for a cube under one control, the
-//! cube's common beam and its highest sidelobe level.
+//! Beam and sidelobe level are the channel's own or, under one control for the cube, its common
+//! beam and its highest level, as in tclean; who calls decides.
 //!
 //! One thing is not as in tclean: where the limit of growth is negative (a median below
 //! −lownoisethreshold·σ), tclean's masks grow over nearly everything within reach; ours grow within
