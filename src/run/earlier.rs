@@ -262,12 +262,11 @@ fn open_fitting(path: &Path, named: Named<'_>, plan: &Plan) -> Result<CubeReader
     target.check_sky(&cube, named, MAX_OFFSET)?;
     target.check_channels(&cube, named, MAX_OFFSET)?;
     let wanted = if named.what.ends_with("model") { "Jy/pixel" } else { "Jy/beam" };
-    if let Some(unit) = cube.world().unit.as_ref().filter(|u| !u.is_empty()) {
-        if !unit.eq_ignore_ascii_case(wanted) {
-            let what = format!("{}'s unit", named.what);
-            let problem = format!("is {unit}, not {wanted}");
-            return Err(Error::data(path, what, problem, named.remedy));
-        }
+    let said = cube.world().unit.as_deref().filter(|unit| !unit.is_empty());
+    if let Some(unit) = said.filter(|unit| !unit.eq_ignore_ascii_case(wanted)) {
+        let what = format!("{}'s unit", named.what);
+        let problem = format!("is {unit}, not {wanted}");
+        return Err(Error::data(path, what, problem, named.remedy));
     }
     Ok(cube)
 }
