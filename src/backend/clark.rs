@@ -16,8 +16,9 @@
 //!    another in plane order with the whole PSF: a direct sum, rounded alike on every backend. (Clark's
 //!    major cycle does this by FFT; ours here is what the minor cycle returns to the peak with.)
 //!
-//! until F is at t, the iterations are used up, a round finds nothing, or F is twice what it was. The residual within the mask is
-//! then what Hogbom's loop would leave with the same components, but for the order of the sums.
+//! until F is at t, the iterations are used up, a round finds nothing, or F is twice what it was. The
+//! residual within the mask is then what Hogbom's loop would leave with the same components, but for the
+//! order of the sums.
 //!
 //! Clark bounds the number of active pixels by a histogram, as an array processor had to; here they stay
 //! where they are, and are not bounded.
