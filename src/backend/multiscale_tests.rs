@@ -263,10 +263,10 @@ pub(super) fn cases<'a>(planes: &'a [(Vec<f32>, Vec<f32>)], masks: &'a [Mask]) -
     .collect()
 }
 
-pub(super) fn planes(
-    n: usize,
-    shape @ (ny, nx): (usize, usize),
-) -> (Vec<(Vec<f32>, Vec<f32>)>, Vec<Mask>) {
+/// A residual and a PSF for each channel.
+type Skies = Vec<(Vec<f32>, Vec<f32>)>;
+
+pub(super) fn planes(n: usize, shape @ (ny, nx): (usize, usize)) -> (Skies, Vec<Mask>) {
     let mut random = Random(47);
     let planes = (0..n).map(|_| sky(shape, &mut random)).collect();
     let masks = vec![

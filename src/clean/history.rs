@@ -120,7 +120,9 @@ mod tests {
 
     /// Fluxes whose sum depends on the order, so that only the right order gives the right bits.
     fn found(cycle: u32, length: usize) -> MinorResult {
-        let flux = |i: usize| 1e-3 * (1.0 + i as f32).powi(5) * if i % 3 == 0 { -1.0 } else { 1.1 };
+        let flux = |i: usize| {
+            1e-3 * (1.0 + i as f32).powi(5) * if i.is_multiple_of(3) { -1.0 } else { 1.1 }
+        };
         let components = (0..length).map(|i| ((i as u32 * 7 + cycle) % 16, flux(i))).collect();
         MinorResult { components, ..MinorResult::default() }
     }

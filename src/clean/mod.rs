@@ -342,7 +342,7 @@ fn minor_cycle(
             let state = &mut states[i];
             let Some(result) = state.has_data.then(|| results.next()).flatten() else { continue };
             let iterations = result.components.len();
-            state.overflowed = !(result.peak < OVERFLOW);
+            state.overflowed = result.peak.is_nan() || result.peak >= OVERFLOW;
             state.result.record(
                 &result.components,
                 state.mask.mask(),

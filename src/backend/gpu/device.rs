@@ -300,7 +300,8 @@ impl Device {
     /// What may be a sign that the device is lost: then its own story is the better message. It is told
     /// when the device is polled and has finished what was submitted before.
     fn symptom(&self, problem: String) -> Error {
-        let timeout = Some(std::time::Duration::from_secs(10));
+        // Long enough for a busy machine; a device that is alive answers at once.
+        let timeout = Some(std::time::Duration::from_secs(60));
         let _ = self.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.check().err().unwrap_or_else(|| self.error(problem, LOST))
     }
