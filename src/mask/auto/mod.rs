@@ -24,6 +24,7 @@
 //! the limit as always.
 
 mod grow;
+mod histogram;
 mod policy;
 mod regions;
 mod smooth;

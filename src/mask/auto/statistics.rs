@@ -1,6 +1,7 @@
 //! Exact robust statistics of a plane by selection: median, median absolute deviation, and
 //! Chauvenet's clipping.
 
+use super::histogram;
 use crate::mask::Mask;
 
 /// σ of a normal distribution over its median absolute deviation.
@@ -46,6 +47,24 @@ pub fn gather(plane: &[f32], region: &Mask) -> Vec<f32> {
 
 /// Median and 1.4826·MAD of finite values; `None` without any.
 pub fn robust(values: &[f32]) -> Option<Noise> {
+    robust_within(values, f64::NEG_INFINITY, f64::INFINITY)
+}
+
+/// The same of the values in [low, high].
+fn robust_within(values: &[f32], low: f64, high: f64) -> Option<Noise> {
+    if values.len() > 8 * SAMPLE {
+        let sample = sorted_sample(values, &f64::from);
+        if let Some(noise) = histogram::robust_within(values, &sample, (low, high)) {
+            return Some(noise);
+        }
+    }
+    let inside = |v: &f32| (low..=high).contains(&f64::from(*v));
+    let kept: Vec<f32> = values.iter().copied().filter(inside).collect();
+    by_selection(&kept)
+}
+
+/// What a histogram cannot tell.
+fn by_selection(values: &[f32]) -> Option<Noise> {
     let median = median_by(values, f64::from)?;
     let mad = median_by(values, |v| (f64::from(v) - median).abs())?;
     Some(Noise { median, sigma: SIGMA_PER_MAD * mad })
@@ -69,9 +88,7 @@ pub fn clipped(values: &[f32]) -> Option<Noise> {
             break;
         }
     }
-    let kept: Vec<f32> =
-        values.iter().copied().filter(|&v| (low..=high).contains(&f64::from(v))).collect();
-    robust(&kept)
+    robust_within(values, low, high)
 }
 
 /// The values split into a core, which no reasonable clipping touches, and the rest, so that a
@@ -263,7 +280,7 @@ fn compact<T: Copy + Default>(
 }
 
 /// Mean of the values of ranks `first` and `last`, which is `first` or the next.
-fn middle(mut values: Vec<f64>, first: usize, last: usize) -> f64 {
+pub(super) fn middle(mut values: Vec<f64>, first: usize, last: usize) -> f64 {
     let (left, &mut at, _) = values.select_nth_unstable_by(last, f64::total_cmp);
     if first == last {
         return at;
@@ -308,10 +325,41 @@ mod tests {
         for n in [1, 2, 3, 10, 1001, 32_768, 32_769, 100_000, 262_144, 262_145] {
             let mut values = noise(n, n as u64);
             assert_eq!(robust(&values), Some(textbook(&values)), "{n} values");
+            assert_eq!(by_selection(&values), Some(textbook(&values)), "{n} values");
             values.sort_unstable_by(f32::total_cmp);
             assert_eq!(robust(&values), Some(textbook(&values)), "{n} sorted values");
         }
         assert_eq!(robust(&[]), None);
+    }
+
+    /// The two ways agree, whatever the distribution; and the histogram tells in the cases that matter.
+    #[test]
+    fn a_histogram_tells_for_noise_and_leaves_the_rest_to_selection() {
+        let gauss = noise(100_000, 5);
+        let skewed: Vec<f32> = gauss.iter().map(|v| (40.0 * v).exp()).collect();
+        let coarse: Vec<f32> = gauss.iter().map(|v| (300.0 * v).round() / 300.0).collect();
+        let far: Vec<f32> = gauss.iter().map(|v| v + 1000.0).collect();
+        let two: Vec<f32> = gauss.iter().enumerate().map(|(i, v)| v + (i % 2) as f32).collect();
+        for (name, values, tells) in [
+            ("noise", &gauss, true),
+            ("skewed", &skewed, true),
+            ("coarse", &coarse, false),
+            ("far from zero", &far, false),
+            ("of two levels", &two, false),
+        ] {
+            let expected = textbook(values);
+            assert_eq!(robust(values), Some(expected), "{name}");
+            let sample = sorted_sample(values, &f64::from);
+            let everything = (f64::NEG_INFINITY, f64::INFINITY);
+            let told = histogram::robust_within(values, &sample, everything);
+            assert!(told.is_none_or(|told| told == expected), "{name}: {told:?} {expected:?}");
+            assert!(!tells || told.is_some(), "{name}");
+            let (low, high) = (expected.median - 0.02, expected.median + 0.05);
+            let inside = |v: &f32| (low..=high).contains(&f64::from(*v));
+            let kept: Vec<f32> = values.iter().copied().filter(inside).collect();
+            let expected = (!kept.is_empty()).then(|| textbook(&kept));
+            assert_eq!(robust_within(values, low, high), expected, "{name}");
+        }
     }
 
     #[test]
