@@ -2,7 +2,7 @@
 //!
 //! A round goes: mask update → peak within the mask → convergence test → minor cycle → major cycle.
 //! The mask comes before the test, because before it exists the peak within it would be 0. Where the
-//! test finds that the peak has grown, the model goes back to its best ([`rollback`]).
+//! test finds that the peak has grown, the model goes back to its best (`rollback`).
 
 mod control;
 mod group;

@@ -24,7 +24,7 @@ impl MaskFile {
     /// Opens a mask for a cube.
     ///
     /// # Errors
-    /// [`Error::Data`] if its shape is not the cube's, or its header says that its pixels or channels
+    /// [`Error::Data`](crate::Error::Data) if its shape is not the cube's, or its header says that its pixels or channels
     /// lie elsewhere; and as [`CubeReader::open`].
     pub fn open(path: impl AsRef<Path>, grid: &ImageGrid, channels: &ChannelGrid) -> Result<Self> {
         let cube = CubeReader::open(path)?;

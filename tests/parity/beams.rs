@@ -118,9 +118,9 @@ fn common_beam_of_a_cube() {
     assert!(beams.iter().all(|b| ours.deconvolve(b).is_some()));
     assert!(got[0] * got[1] <= casa[0] * casa[1] * (1.0 + 1e-9));
     for i in 0..2 {
-        assert!((got[i] / casa[i] - 1.0).abs() < 0.01, "{got:?} {casa:?}");
+        assert!((got[i] / casa[i] - 1.0).abs() < 2e-3, "{got:?} {casa:?}");
     }
-    assert!((got[2] - casa[2]).abs() < 2.0);
+    assert!((got[2] - casa[2]).abs() < 0.2);
 }
 
 /// Largest deviation from a golden's `.pb` where that is above `pblimit`.
