@@ -2,7 +2,7 @@
 //! f64, with direct sums for convolutions; and, with points alone, against Hogbom bit by bit.
 
 use super::{
-    Minor, MinorControl, MinorResult, Scales,
+    Deconvolver, Minor, MinorControl, MinorResult, Scales,
     minor_tests::{Limits, Random, psf},
     multiscale::Shape,
 };
@@ -289,6 +289,19 @@ pub(super) fn channels_of_a_call_are_their_own<B: Minor>(backend: &B) {
     }
 }
 
+/// What a roll-back does: the components, drawn again in their order, make the model's bits.
+pub(super) fn components_make_the_model<B: Minor>(backend: &B) {
+    let shape @ (ny, nx) = (40, 44);
+    let (planes, masks) = planes(13, shape);
+    let scales = scales(&[0.0, 3.0, 7.0], 0.3);
+    let deconvolver = Deconvolver::Multiscale(scales.clone());
+    for (result, _, model) in run(backend, 13, shape, &scales, &cases(&planes, &masks)) {
+        let mut drawn = vec![0.0; ny * nx];
+        deconvolver.add_to(&mut drawn, nx, &result.components, &result.scales);
+        assert!(drawn.iter().zip(&model).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}
+
 pub(super) fn nothing_is_done_where_there_is_nothing_to_do<B: Minor>(backend: &B) {
     let shape @ (ny, nx) = (40, 44);
     let (planes, masks) = planes(1, shape);
@@ -366,6 +379,7 @@ macro_rules! multiscale_tests {
             components_equal_the_textbook,
             points_alone_are_hogbom,
             channels_of_a_call_are_their_own,
+            components_make_the_model,
             nothing_is_done_where_there_is_nothing_to_do,
             a_diverging_cycle_ends,
             components_lie_inside_mask_and_image,

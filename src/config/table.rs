@@ -212,7 +212,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("fusedthreshold", Clean, "0.0", "FLUX", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
     row("largestscale", Clean, "-1", "N", "Adaptive-scale pixel clean.", NoEffect(OTHER_DECONVOLVER)),
 
-    row("preset", Mask, "", "PRESET", "Mask parameters of the ALMA pipeline: alma-12m-short, alma-12m-mid, alma-12m-long (75th percentile of the baselines below 300 m, to 400 m, above), or alma-7m. It says usemask=auto-multithresh and its thresholds; what is given besides goes before it.", Own),
+    row("preset", Mask, "", "PRESET", "Mask parameters of the ALMA pipeline: alma-12m-short, alma-12m-mid, alma-12m-long (75th percentile of the baselines below 300 m, to 400 m, above), or alma-7m. It sets usemask=auto-multithresh and its thresholds; parameters that are given besides override it.", Own),
     row("usemask", Mask, "user", "KIND", "user (with --mask; without one the whole image is cleaned), pb, or auto-multithresh.", Yes),
     row("mask", Mask, "", "REGION", "CRTF region ('circle[[128pix,128pix],50pix]', also box, ellipse, poly, in pixels or on the sky), a region file, a CASA image, or a FITS file.", Yes),
     row("pbmask", Mask, "0.0", "LEVEL", "Level of the primary beam that usemask=pb cleans within, and auto-multithresh where it is not 0.", Yes),
