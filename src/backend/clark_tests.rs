@@ -4,7 +4,7 @@
 use super::{
     Minor, MinorControl, MinorResult, Patch, Points,
     clark::clark,
-    minor_tests::{Case, Limits, Random, delta, masks, psf, same},
+    minor_tests::{Case, Limits, Random, delta, masks, psf, same, set_up},
 };
 use crate::mask::Mask;
 
@@ -120,22 +120,7 @@ fn compare_channels<B: Minor>(
     cases: &[Case<'_>],
     half: usize,
 ) -> Vec<(MinorResult, usize)> {
-    let zeros = || backend.zeros(n, ny, nx).unwrap();
-    let (mut residual, mut psf, mut model) = (zeros(), zeros(), zeros());
-    for case in cases {
-        backend.put(&mut residual, case.channel, case.residual).unwrap();
-        backend.put(&mut psf, case.channel, case.psf).unwrap();
-    }
-    let controls: Vec<_> = cases
-        .iter()
-        .map(|&Case { channel, mask, limits: (gain, threshold, max_iter), .. }| MinorControl {
-            channel,
-            mask,
-            gain,
-            threshold,
-            max_iter,
-        })
-        .collect();
+    let ([mut residual, psf, mut model], controls) = set_up(backend, n, (ny, nx), cases);
     let results =
         clark(backend, Patch { half }, &mut residual, &psf, &mut model, &controls).unwrap();
     assert_eq!(results.len(), cases.len());

@@ -103,20 +103,19 @@ pub(super) fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// Runs channels of a batch of `n` in one call, and each by the book, and compares bits.
-pub(super) fn compare_channels<B: Minor>(
+/// Residuals, PSFs and models (zero) of a batch of `n`, with the cases' planes, and their controls.
+pub(super) fn set_up<'a, B: Minor>(
     backend: &B,
     n: usize,
     (ny, nx): (usize, usize),
-    cases: &[Case<'_>],
-) -> Vec<MinorResult> {
-    let zeros = || backend.zeros(n, ny, nx).unwrap();
-    let (mut residual, mut psf, mut model) = (zeros(), zeros(), zeros());
+    cases: &[Case<'a>],
+) -> ([B::Planes; 3], Vec<MinorControl<'a>>) {
+    let mut planes = [(); 3].map(|()| backend.zeros(n, ny, nx).unwrap());
     for case in cases {
-        backend.put(&mut residual, case.channel, case.residual).unwrap();
-        backend.put(&mut psf, case.channel, case.psf).unwrap();
+        backend.put(&mut planes[0], case.channel, case.residual).unwrap();
+        backend.put(&mut planes[1], case.channel, case.psf).unwrap();
     }
-    let controls: Vec<_> = cases
+    let controls = cases
         .iter()
         .map(|&Case { channel, mask, limits: (gain, threshold, max_iter), .. }| MinorControl {
             channel,
@@ -126,6 +125,17 @@ pub(super) fn compare_channels<B: Minor>(
             max_iter,
         })
         .collect();
+    (planes, controls)
+}
+
+/// Runs channels of a batch of `n` in one call, and each by the book, and compares bits.
+pub(super) fn compare_channels<B: Minor>(
+    backend: &B,
+    n: usize,
+    (ny, nx): (usize, usize),
+    cases: &[Case<'_>],
+) -> Vec<MinorResult> {
+    let ([mut residual, psf, mut model], controls) = set_up(backend, n, (ny, nx), cases);
     let results = backend.hogbom(&mut residual, &psf, &mut model, &controls).unwrap();
     assert_eq!(results.len(), cases.len());
     for (case, result) in cases.iter().zip(&results) {

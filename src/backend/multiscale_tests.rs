@@ -3,19 +3,10 @@
 
 use super::{
     Deconvolver, Minor, MinorControl, MinorResult, Scales,
-    minor_tests::{Limits, Random, psf},
+    minor_tests::{Case, Random, psf, set_up},
     multiscale::Shape,
 };
 use crate::mask::Mask;
-
-/// One channel of a call.
-pub(super) struct Case<'a> {
-    pub(super) channel: usize,
-    pub(super) residual: &'a [f32],
-    pub(super) psf: &'a [f32],
-    pub(super) mask: &'a Mask,
-    pub(super) limits: Limits,
-}
 
 /// What a call leaves of each case: result, residual, model.
 pub(super) type Left = (MinorResult, Vec<f32>, Vec<f32>);
@@ -28,22 +19,7 @@ pub(super) fn run<B: Minor>(
     scales: &Scales,
     cases: &[Case<'_>],
 ) -> Vec<Left> {
-    let zeros = || backend.zeros(n, ny, nx).unwrap();
-    let (mut residual, mut psf, mut model) = (zeros(), zeros(), zeros());
-    for case in cases {
-        backend.put(&mut residual, case.channel, case.residual).unwrap();
-        backend.put(&mut psf, case.channel, case.psf).unwrap();
-    }
-    let controls: Vec<_> = cases
-        .iter()
-        .map(|&Case { channel, mask, limits: (gain, threshold, max_iter), .. }| MinorControl {
-            channel,
-            mask,
-            gain,
-            threshold,
-            max_iter,
-        })
-        .collect();
+    let ([mut residual, psf, mut model], controls) = set_up(backend, n, (ny, nx), cases);
     let results = backend.multiscale(scales, &mut residual, &psf, &mut model, &controls).unwrap();
     let get = |planes, channel| backend.get(planes, channel).unwrap();
     for other in (0..n).filter(|c| cases.iter().all(|case| case.channel != *c)) {

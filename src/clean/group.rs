@@ -54,7 +54,7 @@ impl Group {
         }
         let level = self.level(states);
         if let Some(stop) = self.control.test(params, &level) {
-            self.end_or_go_back(stop, states);
+            self.end_or_go_back(stop, level.peak, states);
             return;
         }
         self.cyclethreshold =
@@ -85,8 +85,7 @@ impl Group {
         self.retreat.as_ref().is_some_and(Retreat::is_ordered)
     }
 
-    fn end_or_go_back(&mut self, stop: StopCode, states: &mut [ChannelState<'_>]) {
-        let peak = self.level(states).peak;
+    fn end_or_go_back(&mut self, stop: StopCode, peak: f32, states: &mut [ChannelState<'_>]) {
         if !self.retreat.as_mut().is_some_and(|r| r.is_needed(stop, peak)) {
             self.end(stop, states);
         }
@@ -114,7 +113,8 @@ impl Group {
         if let Some(retreat) = self.retreat.as_mut().filter(|r| r.is_ordered()) {
             retreat.is_back();
         } else if self.control.iterations == self.round_start {
-            self.end_or_go_back(StopCode::NoChange, states);
+            let peak = self.level(states).peak;
+            self.end_or_go_back(StopCode::NoChange, peak, states);
         } else {
             self.control.majors += 1;
             self.round_start = self.control.iterations;

@@ -45,6 +45,20 @@ fn gpu(memory_bytes: Option<u64>) -> Gpu {
     gpu_with(GpuOptions { memory_bytes, ..GpuOptions::default() })
 }
 
+/// Runs a plan on given devices.
+fn run_on(gpus: &[Gpu], config: &Config, plan: &Plan, progress: &dyn Progress) -> Result<Summary> {
+    let planned = Planned {
+        config,
+        plan,
+        earlier: &Earlier::open(config, plan)?,
+        limits: ROOM,
+        reason: String::new(),
+        progress,
+        started: Instant::now(),
+    };
+    run(planned, gpus)
+}
+
 const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0 };
 
 #[test]
@@ -137,16 +151,7 @@ fn multiscale_keeps_to_the_memory_planned_for_it() {
     assert!(needed[1] - needed[0] > 3 * 9 * 4 * 64 * 64, "{needed:?}");
     let plan = Plan::new(&config).unwrap();
     let gpus = [gpu(Some(needed[1]))];
-    let planned = Planned {
-        config: &config,
-        plan: &plan,
-        earlier: &Earlier::open(&config, &plan).unwrap(),
-        limits: ROOM,
-        reason: String::new(),
-        progress: &Silent,
-        started: Instant::now(),
-    };
-    let summary = run(planned, &gpus).unwrap();
+    let summary = run_on(&gpus, &config, &plan, &Silent).unwrap();
     assert!(summary.iterdone() > 50, "{}", summary.iterdone());
     let peak = gpus[0].peak_memory().unwrap();
     assert!(peak <= needed[1], "{peak} of {}", needed[1]);
@@ -200,16 +205,7 @@ fn a_lost_device_ends_the_run_and_harms_nothing() {
         let plan = Plan::new(&config).unwrap();
         let gpus = [gpu(None)];
         let progress = Saboteur { gpu: &gpus[0], count: AtomicUsize::new(0), last };
-        let planned = Planned {
-            config: &config,
-            plan: &plan,
-            earlier: &Earlier::open(&config, &plan).unwrap(),
-            limits: ROOM,
-            reason: String::new(),
-            progress: &progress,
-            started: Instant::now(),
-        };
-        let error = run(planned, &gpus).unwrap_err();
+        let error = run_on(&gpus, &config, &plan, &progress).unwrap_err();
         assert!(matches!(error, Error::Device { .. }), "{last}: {error}");
         assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().contains("lost"), "{last}: {error}");

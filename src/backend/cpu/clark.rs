@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::hogbom::{NOTHING, Shift, Strip, larger, max_abs, subtract_run};
+use super::hogbom::{NOTHING, Shift, Strip, find_components, larger, max_abs, subtract_run};
 use crate::{
     backend::{MinorControl, MinorResult, Patch, Peak, Points},
     mask::{Mask, Run},
@@ -55,22 +55,11 @@ pub(super) fn clean_channel(
     control: &MinorControl<'_>,
 ) -> MinorResult {
     let mut rows = Rows::gather(residual, control.mask);
-    let mut result = MinorResult::default();
-    let mut peak = rows.peak();
-    while let Some(Peak { pixel, value }) = peak {
-        // Written so that a NaN threshold stops rather than runs on.
-        let above = value.abs() > control.threshold;
-        let flux = control.gain * value;
-        let sum = model[pixel] + flux;
-        if result.components.len() >= control.max_iter || !above || !sum.is_finite() {
-            break;
-        }
-        model[pixel] = sum;
-        result.components.push((pixel as u32, flux));
+    let peak = rows.peak();
+    let result = find_components(peak, model, control, |pixel, flux| {
         rows.subtract(psf, patch, pixel, flux);
-        peak = rows.peak();
-    }
-    result.peak = peak.map_or(0.0, |p| p.value.abs());
+        rows.peak()
+    });
     rows.scatter(residual);
     result
 }

@@ -101,11 +101,7 @@ fn each_channel(
     controls: &[MinorControl<'_>],
     clean: impl Fn(&mut [f32], &[f32], &mut [f32], &MinorControl<'_>) -> MinorResult + Sync,
 ) -> Result<Vec<MinorResult>> {
-    for control in controls {
-        check_mask(residual, control.channel, control.mask)?;
-        check_shape(residual, ("psf", psf), control.channel)?;
-        check_shape(residual, ("model", model), control.channel)?;
-    }
+    check_call(residual, psf, model, controls)?;
     let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
     let residuals = residual.select_mut(&channels)?;
     let models = model.select_mut(&channels)?;
@@ -127,8 +123,22 @@ fn clean_channel(
     control: &MinorControl<'_>,
 ) -> MinorResult {
     let mut strip = Strip::gather(residual, control.mask);
+    let peak = strip.peak();
+    let result =
+        find_components(peak, model, control, |pixel, flux| strip.subtract(psf, pixel, flux));
+    strip.scatter(residual);
+    result
+}
+
+/// Places components at peaks, from the first one on. `subtract` takes a component off the residual,
+/// and gives the peak that is left.
+pub(super) fn find_components(
+    mut peak: Option<Peak>,
+    model: &mut [f32],
+    control: &MinorControl<'_>,
+    mut subtract: impl FnMut(usize, f32) -> Option<Peak>,
+) -> MinorResult {
     let mut result = MinorResult::default();
-    let mut peak = strip.peak();
     while let Some(Peak { pixel, value }) = peak {
         // Written so that a NaN threshold stops rather than runs on.
         let above = value.abs() > control.threshold;
@@ -142,10 +152,9 @@ fn clean_channel(
         }
         model[pixel] += flux;
         result.components.push((pixel as u32, flux));
-        peak = strip.subtract(psf, pixel, flux);
+        peak = subtract(pixel, flux);
     }
     result.peak = peak.map_or(0.0, |p| p.value.abs());
-    strip.scatter(residual);
     result
 }
 
@@ -360,7 +369,7 @@ pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-pub(super) fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
+fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Result<()> {
     if (mask.nx(), mask.ny()) != (planes.nx(), planes.ny()) || channel >= planes.len() {
         return Err(mismatch(format!(
             "channel {channel} with a mask of {}×{} does not fit {} planes of {}×{}",
@@ -374,8 +383,23 @@ pub(super) fn check_mask(planes: &CpuPlanes, channel: usize, mask: &Mask) -> Res
     Ok(())
 }
 
+/// Refuses planes and masks of a loop's channels that do not belong together.
+pub(super) fn check_call(
+    residual: &CpuPlanes,
+    psf: &CpuPlanes,
+    model: &CpuPlanes,
+    controls: &[MinorControl<'_>],
+) -> Result<()> {
+    for control in controls {
+        check_mask(residual, control.channel, control.mask)?;
+        check_shape(residual, ("psf", psf), control.channel)?;
+        check_shape(residual, ("model", model), control.channel)?;
+    }
+    Ok(())
+}
+
 /// Refuses planes that lack a residual's channel, or are of another shape.
-pub(super) fn check_shape(
+fn check_shape(
     residual: &CpuPlanes,
     (name, planes): (&str, &CpuPlanes),
     channel: usize,

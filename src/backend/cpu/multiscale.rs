@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{
     CpuPlanes,
-    hogbom::{Strip, check_mask, check_shape},
+    hogbom::{Strip, check_call},
 };
 use crate::{
     backend::{
@@ -26,12 +26,7 @@ pub(super) fn multiscale(
     controls: &[MinorControl<'_>],
 ) -> Result<Vec<MinorResult>> {
     let (ny, nx) = (residual.ny(), residual.nx());
-    for control in controls {
-        check_mask(residual, control.channel, control.mask)?;
-        for (name, planes) in [("psf", psf), ("model", &*model)] {
-            check_shape(residual, (name, planes), control.channel)?;
-        }
-    }
+    check_call(residual, psf, model, controls)?;
     let tracked = Tracked::new(scales, nx, ny);
     let channels: Vec<usize> = controls.iter().map(|c| c.channel).collect();
     let mut work: Vec<_> = controls

@@ -10,12 +10,8 @@ pub const SIGMA_PER_MAD: f64 = 1.4826;
 /// Clippings that tclean's `fastnoise=False` performs at most (measured against CASA 6.7).
 const MAX_CLIPPINGS: usize = 6;
 
-/// Values drawn to find a narrow bracket of the median.
+/// Values drawn to see where most of a plane's values lie.
 const SAMPLE: usize = 4096;
-
-/// How far from the sample's own median the bracket reaches, in ranks of the sample: five times
-/// the standard deviation √SAMPLE/2 of the rank of the true median.
-const MARGIN: usize = 160;
 
 /// Centre and width of a plane's noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +49,7 @@ pub fn robust(values: &[f32]) -> Option<Noise> {
 /// The same of the values in [low, high].
 fn robust_within(values: &[f32], low: f64, high: f64) -> Option<Noise> {
     if values.len() > 8 * SAMPLE {
-        let sample = sorted_sample(values, &f64::from);
+        let sample = sorted_sample(values);
         if let Some(noise) = histogram::robust_within(values, &sample, (low, high)) {
             return Some(noise);
         }
@@ -102,7 +98,7 @@ struct CoreAndTails {
 
 impl CoreAndTails {
     fn of(values: &[f32]) -> Self {
-        let sample = sorted_sample(values, &f64::from);
+        let sample = sorted_sample(values);
         let (low, high) = match sample.len() {
             0 => (f64::INFINITY, f64::NEG_INFINITY), // no core
             n => (sample[n / 16], sample[n - 1 - n / 16]),
@@ -112,7 +108,7 @@ impl CoreAndTails {
         let core = Moments::of(values, origin, low, high);
         let in_core = |v: f32| f64::from(v) >= low && f64::from(v) <= high;
         let mut tails = Vec::with_capacity(values.len() / 6);
-        compact(values, |v| v, |&v| !in_core(v), &mut tails);
+        compact(values, |v| !in_core(v), &mut tails);
         Self { low, high, core, tails }
     }
 
@@ -214,66 +210,35 @@ fn erfc(x: f64) -> f64 {
 }
 
 /// Exact median of `key(v)`: the mean of the two middle values where their number is even.
-///
-/// A sample gives a bracket that holds the median and a twentieth of all values; one pass counts
-/// what lies below and keeps what lies inside; selection within that is exact. Should the bracket
-/// miss the median, everything is selected from, so the answer never depends on the sample.
 fn median_by(values: &[f32], key: impl Fn(f32) -> f64) -> Option<f64> {
-    if values.len() > 8 * SAMPLE {
-        let (low, high) = bracket(values, &key);
-        let (below, inside) = split(values, &key, low, high);
-        let (first, last) = ((values.len() - 1) / 2, values.len() / 2);
-        if first >= below && last < below + inside.len() {
-            return Some(middle(inside, first - below, last - below));
-        }
-    }
     let keys: Vec<f64> = values.iter().map(|&v| key(v)).collect();
     let (first, last) = (keys.len().checked_sub(1)? / 2, keys.len() / 2);
     Some(middle(keys, first, last))
 }
 
-/// Bounds that very probably enclose the median of more than SAMPLE values.
-fn bracket(values: &[f32], key: &impl Fn(f32) -> f64) -> (f64, f64) {
-    let sample = sorted_sample(values, key);
-    (sample[SAMPLE / 2 - MARGIN], sample[SAMPLE / 2 + MARGIN])
-}
-
-/// Keys of SAMPLE of the values (of all, if there are fewer), sorted.
-fn sorted_sample(values: &[f32], key: &impl Fn(f32) -> f64) -> Vec<f64> {
+/// SAMPLE of the values (all, if there are fewer), sorted.
+fn sorted_sample(values: &[f32]) -> Vec<f64> {
     // One value from each of equal stretches, at a place that hops about, so that no image size
     // puts all of them in the same few columns.
     let n = values.len().min(SAMPLE);
     let stretch = values.len() / n.max(1);
     let hop = |i: usize| ((i.wrapping_mul(0x9E37_79B1) % (1 << 32)) * stretch) >> 32;
-    let mut sample: Vec<f64> = (0..n).map(|i| key(values[i * values.len() / n + hop(i)])).collect();
+    let mut sample: Vec<f64> =
+        (0..n).map(|i| f64::from(values[i * values.len() / n + hop(i)])).collect();
     sample.sort_unstable_by(f64::total_cmp);
     sample
 }
 
-/// How many keys lie below `low`, and those in [low, high].
-fn split(values: &[f32], key: &impl Fn(f32) -> f64, low: f64, high: f64) -> (usize, Vec<f64>) {
-    let below = values.iter().map(|&v| usize::from(key(v) < low)).sum();
-    let mut inside = Vec::with_capacity(values.len() / 8);
-    compact(values, key, |&k| k >= low && k <= high, &mut inside);
-    (below, inside)
-}
-
-/// Appends the keys for which `keep` holds, without branching on it: which way a value of noise
+/// Appends the values for which `keep` holds, without branching on it: which way a value of noise
 /// falls cannot be predicted.
-fn compact<T: Copy + Default>(
-    values: &[f32],
-    key: impl Fn(f32) -> T,
-    keep: impl Fn(&T) -> bool,
-    kept: &mut Vec<T>,
-) {
+fn compact(values: &[f32], keep: impl Fn(f32) -> bool, kept: &mut Vec<f32>) {
     const BLOCK: usize = 512;
-    let mut block = [T::default(); BLOCK];
+    let mut block = [0.0; BLOCK];
     for chunk in values.chunks(BLOCK) {
         let mut n = 0;
         for &v in chunk {
-            let k = key(v);
-            block[n] = k;
-            n += usize::from(keep(&k));
+            block[n] = v;
+            n += usize::from(keep(v));
         }
         kept.extend_from_slice(&block[..n]);
     }
@@ -349,7 +314,7 @@ mod tests {
         ] {
             let expected = textbook(values);
             assert_eq!(robust(values), Some(expected), "{name}");
-            let sample = sorted_sample(values, &f64::from);
+            let sample = sorted_sample(values);
             let everything = (f64::NEG_INFINITY, f64::INFINITY);
             let told = histogram::robust_within(values, &sample, everything);
             assert!(told.is_none_or(|told| told == expected), "{name}: {told:?} {expected:?}");
@@ -364,10 +329,10 @@ mod tests {
 
     #[test]
     fn ties_and_a_sample_that_misleads_do_not_matter() {
-        // Mostly one value: the bracket may be a single number.
+        // Mostly one value: the bins may have no width.
         let flat: Vec<f32> = (0..100_001).map(|i| if i % 3 == 0 { 1.0 } else { 0.5 }).collect();
         assert_eq!(robust(&flat), Some(textbook(&flat)));
-        // Every value that the sample looks at is an outlier, so its bracket misses the median.
+        // Every value that the sample looks at is an outlier, so its bins miss the median.
         let mut values = noise(200_000, 3);
         let stretch = values.len() / SAMPLE;
         for i in 0..SAMPLE {
