@@ -16,21 +16,34 @@
 //!   beams, which are known only at the end; per-plane beams follow the pixels as a `BEAMS` table.
 //!
 //! Files are created at full length but sparse: disk is taken as planes arrive, planes that are never
-//! written stay blank, and each writer holds at most two open files and one row of tiles per thread.
+//! written stay blank, and tiles that are all zero, as most of a model and a mask, stay holes. Each
+//! writer holds at most two open files and one row of tiles per thread, for any number of channels.
+//! Files of 1 GiB and more do not stay in the page cache.
 //!
 //! # Names
 //!
-//! Until [`CubeWriter::finish`], a product is called `NAME.image.incomplete` and has no table or FITS
-//! header, so no program can mistake it for a result. `finish` syncs it and renames it. An older product
-//! is replaced in that step and untouched before it; a run that fails harms nothing.
+//! Until [`CubeWriter::publish`], a product is called `NAME.image.incomplete`, and until
+//! [`CubeWriter::complete`] it has no table or FITS header, so no program can mistake it for a result.
+//! An older product is replaced when the new one is published and untouched before; a run that fails
+//! harms nothing.
+//!
+//! # Several processes, one after another or at a time
+//!
+//! As the place of a plane follows from its indices alone, a cube that was left unfinished can be
+//! continued, and processes that image different channels can write one cube without knowing of each
+//! other: [`Start::Join`]. Each plane has a checksum, so that what is on disk can be verified.
 
 mod aligned;
 mod casa;
+mod drop_behind;
 mod fits;
 mod mask_file;
+mod pixel_file;
 mod product;
 mod read;
 mod staging;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -94,6 +107,8 @@ pub trait CubeWriter: Send + Sync {
     /// Invalid pixels become NaN in FITS. A CASA image keeps their values under its mask, as tclean
     /// does, but for `.pb` and `.image.pbcor`, where they are 0.
     ///
+    /// Returns the plane's [checksum](CubeWriter::checksum).
+    ///
     /// # Errors
     /// [`Error::Io`] when the disk is full or fails; [`Error::Parameter`] if the plane is not of this
     /// cube.
@@ -103,38 +118,115 @@ pub trait CubeWriter: Send + Sync {
         channel: usize,
         values: &[f32],
         valid: Option<&Mask>,
-    ) -> Result<()>;
+    ) -> Result<u32>;
 
-    /// Writes beams and all that is known only at the end, syncs, gives the product its name, and
-    /// returns it. Products that carry no beam ignore `beams`; a channel without one gets the largest
-    /// of the others, as in tclean.
+    /// CRC-32 (IEEE 802.3) of a plane's bytes as they are on disk now: of its pixels, followed by its
+    /// mask's in a CASA image.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they cannot be read; [`Error::Parameter`] if the cube has no such plane.
+    fn checksum(&self, stokes: usize, channel: usize) -> Result<u32>;
+
+    /// Counts a plane as written: by an earlier run, or by another process.
+    fn adopt_plane(&self, stokes: usize, channel: usize);
+
+    /// Brings all planes that were written to the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the disk is full or fails.
+    fn sync(&self) -> Result<()>;
+
+    /// Bytes of pixels and masks handed to the system so far; holes do not count.
+    fn bytes_written(&self) -> u64;
+
+    /// Writes beams and all that is known only at the end, and syncs. The product keeps its temporary
+    /// name. May be called again. Products that carry no beam ignore `beams`; a channel without one gets
+    /// the largest of the others, as in tclean.
     ///
     /// # Errors
     /// [`Error::Io`] when the disk is full or fails; [`Error::Parameter`] if there is not one beam per
     /// channel.
-    fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf>;
+    fn complete(&self, beams: &Beams) -> Result<()>;
+
+    /// Gives a completed product its name, and returns it. An older product of that name is removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system refuses; [`Error::Exists`] if what has the name is no product.
+    fn publish(self: Box<Self>) -> Result<PathBuf>;
+
+    /// [Completes](CubeWriter::complete) the product and [gives it its name](CubeWriter::publish).
+    ///
+    /// # Errors
+    /// Those of both.
+    fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf> {
+        self.complete(beams)?;
+        self.publish()
+    }
 }
 
-/// Starts a product of `imagename`, blank and under its temporary name.
+/// How a product begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Blank.
+    New {
+        /// An older product may be replaced at the end, and what an interrupted run left of one is
+        /// removed now.
+        overwrite: bool,
+    },
+    /// From what there is under the temporary name: an interrupted run's planes, or those that other
+    /// processes are writing. Blank if there is nothing. The cube must be the same one; that is for the
+    /// caller to know. An older product is replaced at the end.
+    Join,
+}
+
+/// Starts a product of `imagename` under its temporary name.
 ///
 /// # Errors
-/// [`Error::Exists`] if the product, or what an interrupted run left of it, is there and `overwrite` is
-/// not set; [`Error::Io`] when it cannot be created; [`Error::Parameter`] for a cube without pixels.
+/// [`Error::Exists`] if the product, or what an interrupted run left of it, is there and `start` does not
+/// allow for it; [`Error::Io`] when it cannot be created; [`Error::Parameter`] for a cube without pixels.
 pub fn create(
     imagename: impl AsRef<Path>,
     product: Product,
     format: Format,
     spec: &CubeSpec,
-    overwrite: bool,
+    start: Start,
 ) -> Result<Box<dyn CubeWriter>> {
     let imagename = checked_name(imagename.as_ref())?;
     let shape = CubeShape::of(spec, product)?;
     let target = format.path(imagename, product);
-    let staging = staging::Staging::new(target, format, overwrite)?;
+    let staging = staging::Staging::new(target, format, start)?;
     Ok(match format {
         Format::Casa => Box::new(casa::CasaWriter::create(staging, product, shape, spec)?),
         Format::Fits => Box::new(fits::FitsWriter::create(staging, product, shape, spec)?),
     })
+}
+
+/// Gives a completed product of a run that was killed among its [`publish`](CubeWriter::publish) calls its
+/// name, unless it has it already, and returns it.
+///
+/// # Errors
+/// [`Error::Data`] if there is no such product under either name, and those of `publish`.
+pub fn publish_completed(
+    imagename: impl AsRef<Path>,
+    product: Product,
+    format: Format,
+) -> Result<PathBuf> {
+    let imagename = checked_name(imagename.as_ref())?;
+    staging::Staging::completed(format.path(imagename, product), format).publish_rest()
+}
+
+/// Removes what an interrupted run left of a product under its temporary name, if it left anything. A
+/// finished product stays.
+///
+/// # Errors
+/// [`Error::Exists`] if a live run is writing it; [`Error::Io`] if the system refuses.
+pub fn remove_incomplete(
+    imagename: impl AsRef<Path>,
+    product: Product,
+    format: Format,
+) -> Result<()> {
+    let imagename = checked_name(imagename.as_ref())?;
+    staging::remove_abandoned(&format.path(imagename, product), format)
 }
 
 /// Checks that none of the products a run is going to make exists yet, so that a run without
@@ -211,19 +303,26 @@ impl CubeShape {
         valid: Option<&Mask>,
     ) -> Result<()> {
         let mask_fits = valid.is_none_or(|m| (m.nx(), m.ny()) == (self.nx, self.ny));
-        if stokes < self.nstokes && channel < self.nchan && values.len() == self.npix() && mask_fits
-        {
-            return Ok(());
+        match self.has(stokes, channel) && values.len() == self.npix() && mask_fits {
+            true => Ok(()),
+            false => Err(self.no_such_plane(stokes, channel, values.len())),
         }
-        Err(Error::parameter(
+    }
+
+    fn has(self, stokes: usize, channel: usize) -> bool {
+        stokes < self.nstokes && channel < self.nchan
+    }
+
+    fn no_such_plane(self, stokes: usize, channel: usize, pixels: usize) -> Error {
+        Error::parameter(
             "plane",
-            format!("stokes {stokes}, channel {channel}, {} pixels", values.len()),
+            format!("stokes {stokes}, channel {channel}, {pixels} pixels"),
             format!(
                 "the cube has {} stokes, {} channels, {} x {} pixels",
                 self.nstokes, self.nchan, self.nx, self.ny
             ),
             "this is an error of the program: please report it",
-        ))
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::error::{Error, Result};
 
-use super::Format;
+use super::{Format, Start, pixel_file::PixelFile};
 
 /// Ending of a product's name while it is being written. What a killed run leaves behind carries it,
 /// so that it can never be taken for a product.
@@ -17,6 +17,10 @@ const INCOMPLETE: &str = ".incomplete";
 /// Ending of the old product's name for the instant between two renames, on file systems that
 /// cannot exchange two names at once.
 const REPLACED: &str = ".replaced";
+
+/// A file in a CASA image that is complete but whose older namesake may still be there: it tells the two
+/// apart when a run is killed while they change places. Nothing reads it but [`Staging::publish_rest`].
+const NEW: &str = "cubeclean.new";
 
 /// Name of the file that holds the pixels of a CASA image or of its mask.
 pub(super) const TILE_FILE: &str = "table.f0_TSM0";
@@ -27,37 +31,43 @@ pub(super) struct Staging {
     format: Format,
     target: PathBuf,
     temporary: PathBuf,
+    join: bool,
 }
 
 impl Staging {
-    /// Claims the name of a product and makes the directory it goes to. With `overwrite`, what an
-    /// interrupted run left is removed; a finished product stays until [`Staging::publish`].
-    pub(super) fn new(target: PathBuf, format: Format, overwrite: bool) -> Result<Self> {
-        let temporary = incomplete(&target);
-        if overwrite {
-            check_replaceable(&target, format)?;
-            check_abandoned(&temporary, format)?;
-            remove(&temporary)?;
-        } else {
-            check_free(&target)?;
+    /// Claims the name of a product and makes the directory it goes to. Where it may be overwritten, what
+    /// an interrupted run left is removed; a finished product stays until [`Staging::publish`].
+    pub(super) fn new(target: PathBuf, format: Format, start: Start) -> Result<Self> {
+        match start {
+            Start::New { overwrite: false } => check_free(&target)?,
+            Start::New { overwrite: true } => {
+                check_replaceable(&target, format)?;
+                remove_abandoned(&target, format)?;
+            }
+            Start::Join => check_replaceable(&target, format)?,
         }
         if let Some(parent) = target.parent().filter(|p| !p.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
         }
-        Ok(Self { format, target, temporary })
+        Ok(Self { join: start == Start::Join, ..Self::completed(target, format) })
     }
 
-    /// Makes the file of pixels, sparse, and locks it as long as it is open, so that no other run
-    /// takes it for abandoned.
-    pub(super) fn create_pixels(path: &Path, bytes: u64) -> Result<fs::File> {
-        let create = || {
-            let file = fs::File::create_new(path)?;
-            // Some network file systems know no locks; there, only `--overwrite` can do harm.
-            let _ = file.try_lock();
-            file.set_len(bytes)?;
-            Ok(file)
-        };
-        create().map_err(|e| Error::io("create", path, e))
+    /// A product that is complete and only lacks its name.
+    pub(super) fn completed(target: PathBuf, format: Format) -> Self {
+        Self { format, temporary: incomplete(&target), target, join: true }
+    }
+
+    /// Makes a file of pixels below the temporary name.
+    pub(super) fn create_pixels(&self, path: &Path, bytes: u64) -> Result<PixelFile> {
+        PixelFile::create(path, bytes, self.join)
+    }
+
+    /// Makes a directory at the temporary name or below it.
+    pub(super) fn create_directory(&self, path: &Path) -> Result<()> {
+        match fs::create_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.join => Ok(()),
+            made => made.map_err(|e| Error::io("create", path, e)),
+        }
     }
 
     /// Where to write.
@@ -67,38 +77,82 @@ impl Staging {
 
     /// Gives the finished output its name, and only then removes what had it before.
     pub(super) fn publish(self) -> Result<PathBuf> {
+        self.put_in_place()?;
+        Ok(self.target)
+    }
+
+    fn put_in_place(&self) -> Result<()> {
         // Checked again: hours may have passed since the run began.
         check_replaceable(&self.target, self.format)?;
-        if fs::symlink_metadata(&self.target).is_ok() {
-            self.exchange()?;
-        } else {
-            fs::rename(&self.temporary, &self.target)
-                .map_err(|e| Error::io("rename", &self.temporary, e))?;
+        match fs::symlink_metadata(&self.target).is_ok() && self.format == Format::Casa {
+            true => self.exchange()?,
+            // A file takes another's place in one step.
+            false => rename(&self.temporary, &self.target)?,
+        }
+        sync_directory(parent_of(&self.target))
+    }
+
+    /// [Publishes](Staging::publish) what a killed run may have published already, or been about to.
+    pub(super) fn publish_rest(self) -> Result<PathBuf> {
+        let there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        let old = with_ending(&self.target, REPLACED);
+        // Where both names are taken, the mark is with the new one once they may have changed places.
+        let changed = there(&self.target.join(NEW)) && !there(&self.temporary.join(NEW));
+        match (there(&self.temporary), there(&self.target)) {
+            (true, true) if changed => remove(&self.temporary)?,
+            (true, _) => self.put_in_place()?,
+            (false, true) => (),
+            (false, false) => {
+                return Err(Error::data(
+                    &self.target,
+                    "product",
+                    "is gone, under this and under its temporary name",
+                    "start anew with --overwrite",
+                ));
+            }
+        }
+        remove(&old)?;
+        if self.format == Format::Casa {
+            remove(&self.target.join(NEW))?;
         }
         sync_directory(parent_of(&self.target))?;
         Ok(self.target)
     }
 
-    /// Puts the new product in the place of the old one. No moment exists at which a crash could
-    /// lose both; with a file, or where the system can exchange names, none at which the name is free.
+    /// Puts the new image in the place of the old one. No moment exists at which a crash could lose
+    /// both; where the system can exchange names, none at which the name is free.
     fn exchange(&self) -> Result<()> {
-        if self.format == Format::Fits {
-            return fs::rename(&self.temporary, &self.target)
-                .map_err(|e| Error::io("rename", &self.temporary, e));
-        }
+        // A mark that a crash left in the older image would be taken for this one's.
+        remove(&self.target.join(NEW))?;
+        let mark = self.temporary.join(NEW);
+        fs::write(&mark, "").map_err(|e| Error::io("create", &mark, e))?;
+        sync_directory(&self.temporary)?;
         if exchange_names(&self.temporary, &self.target).is_ok() {
-            return remove(&self.temporary);
+            remove(&self.temporary)?;
+        } else {
+            let old = with_ending(&self.target, REPLACED);
+            remove(&old)?;
+            rename(&self.target, &old)?;
+            if let Err(e) = rename(&self.temporary, &self.target) {
+                // The old product goes back; should that fail too, it keeps its data as `.replaced`.
+                let _ = fs::rename(&old, &self.target);
+                return Err(e);
+            }
+            remove(&old)?;
         }
-        let old = with_ending(&self.target, REPLACED);
-        remove(&old)?;
-        fs::rename(&self.target, &old).map_err(|e| Error::io("rename", &self.target, e))?;
-        if let Err(e) = fs::rename(&self.temporary, &self.target) {
-            // The old product goes back; should that fail too, it keeps its data as `.replaced`.
-            let _ = fs::rename(&old, &self.target);
-            return Err(Error::io("rename", &self.temporary, e));
-        }
-        remove(&old)
+        remove(&self.target.join(NEW))
     }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| Error::io("rename", from, e))
+}
+
+/// Removes what an interrupted run left under the temporary name of a product, unless it is alive.
+pub(super) fn remove_abandoned(target: &Path, format: Format) -> Result<()> {
+    let temporary = incomplete(target);
+    check_abandoned(&temporary, format)?;
+    remove(&temporary)
 }
 
 /// Fails with [`Error::Exists`] if a product, or what an interrupted run left of it, has this name.
@@ -114,7 +168,8 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
     if fs::symlink_metadata(&temporary).is_ok() {
         return Err(Error::Exists {
             path: temporary,
-            remedy: "an interrupted run left it: give --overwrite to start anew".into(),
+            remedy: "an interrupted run left it: give --resume to go on from it, or --overwrite to start anew"
+                .into(),
         });
     }
     Ok(())
@@ -207,25 +262,4 @@ fn exchange_names(a: &Path, b: &Path) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn exchange_names(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Writes all bytes at a place of the file, whatever other threads write elsewhere in it.
-#[cfg(unix)]
-pub(super) fn write_all_at(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-/// Writes all bytes at a place of the file, whatever other threads write elsewhere in it.
-#[cfg(windows)]
-pub(super) fn write_all_at(file: &fs::File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !bytes.is_empty() {
-        let written = file.seek_write(bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
 }

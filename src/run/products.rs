@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     beam::Beam,
     config::Config,
-    cube::{self, Beams, CubeSpec, CubeWriter, Product},
+    cube::{self, Beams, CubeSpec, CubeWriter, Product, Start},
     error::Result,
     mask::Mask,
 };
@@ -30,7 +30,8 @@ impl Products {
         for &product in &config.products {
             for &format in &config.formats {
                 let (name, replaces) = (&config.imagename, config.replaces());
-                let writer = cube::create(name, product, format, spec, replaces)?;
+                let writer =
+                    cube::create(name, product, format, spec, Start::New { overwrite: replaces })?;
                 writers.push((product, writer));
             }
         }

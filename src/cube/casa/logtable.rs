@@ -41,7 +41,7 @@ const COLUMNS: [(&str, &str, Column); 5] = [
 /// Writes the table `directory/logtable` with one row per line; `time` is in MJD seconds, UTC.
 pub(super) fn write(directory: &Path, lines: &[String], time: f64) -> Result<()> {
     let directory = directory.join("logtable");
-    fs::create_dir(&directory).map_err(|e| Error::io("create", &directory, e))?;
+    fs::create_dir_all(&directory).map_err(|e| Error::io("create", &directory, e))?;
     let layout = Layout::new(lines.len());
     let info =
         "Type = Log message\nSubType = \n\nRepository for software-generated logging messages\n";

@@ -7,19 +7,16 @@ mod tables;
 mod tiles;
 
 use std::{
-    fs::{self, File},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{
-    error::{Error, Result},
-    mask::Mask,
-};
+use crate::{error::Result, mask::Mask};
 
 use super::{
     Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
-    staging::{Staging, TILE_FILE, sync_directory, write_all_at},
+    pixel_file::PixelFile,
+    staging::{Staging, TILE_FILE, sync_directory},
 };
 use aips::Record;
 use tables::{Element, TiledTable};
@@ -50,10 +47,12 @@ impl CasaWriter {
         let layout = TileLayout::new(shape);
         let rows = (layout.rows() * shape.nplanes()) as u64;
         let directory = staging.temporary();
-        let pixels = TileFile::create(directory, rows, layout.pixel_row_bytes())?;
+        let of_pixels = (layout.pixel_row_bytes(), layout.pixel_tile_bytes());
+        let of_masks = (layout.mask_row_bytes(), layout.mask_tile_bytes());
+        let pixels = TileFile::create(&staging, directory, rows, of_pixels)?;
         let mask = product
             .has_mask()
-            .then(|| TileFile::create(&directory.join("mask0"), rows, layout.mask_row_bytes()))
+            .then(|| TileFile::create(&staging, &directory.join("mask0"), rows, of_masks))
             .transpose()?;
         Ok(Self { staging, product, spec: spec.clone(), layout, pixels, mask })
     }
@@ -99,13 +98,14 @@ impl CubeWriter for CasaWriter {
         channel: usize,
         values: &[f32],
         valid: Option<&Mask>,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let layout = &self.layout;
         layout.shape.check_plane(stokes, channel, values, valid)?;
         let first = layout.plane(stokes, channel) * layout.rows();
         let invalid = valid.filter(|_| self.product.zero_where_invalid()).map(complement);
         let mut zeros = invalid.as_ref().map(|m| m.runs().peekable());
-        self.pixels.write_rows(first, layout.rows(), |row, out| {
+        let mut crc = crc32fast::Hasher::new();
+        self.pixels.write_rows(&mut crc, first, layout.rows(), |row, out| {
             layout.pack_pixels(row, values, out);
             if let Some(zeros) = &mut zeros {
                 layout.clear_pixels(row, zeros, out);
@@ -114,47 +114,79 @@ impl CubeWriter for CasaWriter {
         if let Some(file) = &self.mask {
             let all = Mask::new(layout.shape.nx, layout.shape.ny, valid.is_none());
             let mut good = valid.unwrap_or(&all).runs().peekable();
-            file.write_rows(first, layout.rows(), |row, out| {
+            file.write_rows(&mut crc, first, layout.rows(), |row, out| {
                 layout.pack_mask(row, &mut good, out)
             })?;
         }
-        Ok(())
+        Ok(crc.finalize())
     }
 
-    fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf> {
-        let beams = HeaderBeams::of(beams, self.product, self.layout.shape.nchan)?;
-        self.pixels.sync()?;
-        if let Some(mask) = &self.mask {
-            mask.sync()?;
+    fn checksum(&self, stokes: usize, channel: usize) -> Result<u32> {
+        let layout = &self.layout;
+        if !layout.shape.has(stokes, channel) {
+            return Err(layout.shape.no_such_plane(stokes, channel, 0));
         }
+        let first = layout.plane(stokes, channel) * layout.rows();
+        let mut crc = crc32fast::Hasher::new();
+        for file in std::iter::once(&self.pixels).chain(&self.mask) {
+            file.sum_rows(&mut crc, first, layout.rows())?;
+        }
+        Ok(crc.finalize())
+    }
+
+    fn adopt_plane(&self, _: usize, _: usize) {
+        // Planes that nobody wrote are blank already.
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.pixels.file.sync()?;
+        self.mask.as_ref().map_or(Ok(()), |mask| mask.file.sync())
+    }
+
+    fn bytes_written(&self) -> u64 {
+        let files = std::iter::once(&self.pixels).chain(&self.mask);
+        files.map(|file| file.file.bytes_written()).sum()
+    }
+
+    fn complete(&self, beams: &Beams) -> Result<()> {
+        let beams = HeaderBeams::of(beams, self.product, self.layout.shape.nchan)?;
+        self.sync()?;
         self.write_metadata(&beams)?;
-        sync_directory(self.staging.temporary())?;
+        sync_directory(self.staging.temporary())
+    }
+
+    fn publish(self: Box<Self>) -> Result<PathBuf> {
         self.staging.publish()
     }
 }
 
 /// A file of tiles, written in rows of tiles.
 struct TileFile {
-    path: PathBuf,
-    file: File,
+    file: PixelFile,
     bytes: u64,
     row_bytes: usize,
+    tile_bytes: usize,
 }
 
 impl TileFile {
     /// Makes the table's directory and in it a sparse file of `rows` rows of tiles.
-    fn create(directory: &Path, rows: u64, row_bytes: usize) -> Result<Self> {
-        fs::create_dir(directory).map_err(|e| Error::io("create", directory, e))?;
-        let path = directory.join(TILE_FILE);
+    fn create(
+        staging: &Staging,
+        directory: &Path,
+        rows: u64,
+        (row_bytes, tile_bytes): (usize, usize),
+    ) -> Result<Self> {
+        staging.create_directory(directory)?;
         let bytes = rows * row_bytes as u64;
-        let file = Staging::create_pixels(&path, bytes)?;
-        Ok(Self { path, file, bytes, row_bytes })
+        let file = staging.create_pixels(&directory.join(TILE_FILE), bytes)?;
+        Ok(Self { file, bytes, row_bytes, tile_bytes })
     }
 
-    /// Writes `count` rows of tiles from `first` on. `pack(row, out)` fills the row's bytes, which
-    /// are zero.
+    /// Writes `count` rows of tiles from `first` on, and adds them to a checksum. `pack(row, out)` fills
+    /// the row's bytes, which are zero.
     fn write_rows(
         &self,
+        crc: &mut crc32fast::Hasher,
         first: usize,
         count: usize,
         mut pack: impl FnMut(usize, &mut [u8]),
@@ -163,14 +195,16 @@ impl TileFile {
         for row in 0..count {
             buffer.fill(0);
             pack(row, &mut buffer);
+            crc.update(&buffer);
             let offset = (first + row) as u64 * self.row_bytes as u64;
-            write_all_at(&self.file, &buffer, offset)
-                .map_err(|e| Error::io("write", &self.path, e))?;
+            self.file.write_sparse(&buffer, offset, self.tile_bytes)?;
         }
         Ok(())
     }
 
-    fn sync(&self) -> Result<()> {
-        self.file.sync_all().map_err(|e| Error::io("sync", &self.path, e))
+    /// Adds `count` rows of tiles from `first` on, as they are on disk, to a checksum.
+    fn sum_rows(&self, crc: &mut crc32fast::Hasher, first: usize, count: usize) -> Result<()> {
+        let row_bytes = self.row_bytes as u64;
+        self.file.sum(crc, first as u64 * row_bytes, count as u64 * row_bytes)
     }
 }

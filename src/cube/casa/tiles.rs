@@ -34,13 +34,18 @@ impl TileLayout {
         self.shape.ny.div_ceil(self.ty)
     }
 
+    /// Bytes of a tile of floats.
+    pub(super) fn pixel_tile_bytes(&self) -> usize {
+        self.tx * self.ty * 4
+    }
+
     /// Bytes of a row of tiles of floats.
     pub(super) fn pixel_row_bytes(&self) -> usize {
-        self.columns() * self.tx * self.ty * 4
+        self.columns() * self.pixel_tile_bytes()
     }
 
     /// Bytes of a tile of a mask: one bit per pixel.
-    fn mask_tile_bytes(&self) -> usize {
+    pub(super) fn mask_tile_bytes(&self) -> usize {
         (self.tx * self.ty).div_ceil(8)
     }
 

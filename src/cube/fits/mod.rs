@@ -7,24 +7,23 @@ mod card;
 mod header;
 
 use std::{
-    fs::File,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{
-    error::{Error, Result},
-    mask::Mask,
-};
+use crate::{error::Result, mask::Mask};
 
 use super::{
     Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
-    staging::{Staging, write_all_at},
+    pixel_file::PixelFile, staging::Staging,
 };
 use card::{BLOCK, Header};
 
 /// About how many pixels are brought to big-endian order at a time.
 const CHUNK: usize = 1 << 18;
+
+/// Bytes that stay a hole if all are zero: as a tile of a CASA image.
+const GRAIN: usize = 1 << 16;
 
 /// Writes one product as a FITS file.
 pub(super) struct FitsWriter {
@@ -33,7 +32,7 @@ pub(super) struct FitsWriter {
     shape: CubeShape,
     header: Header,
     header_blocks: usize,
-    file: File,
+    file: PixelFile,
     /// Bytes of header and pixels, in whole blocks.
     length: u64,
     /// Which planes have been written, by their place in the file.
@@ -54,7 +53,7 @@ impl FitsWriter {
         let pixels_end =
             (header_blocks * BLOCK) as u64 + 4 * (shape.npix() * shape.nplanes()) as u64;
         let length = pixels_end.next_multiple_of(BLOCK as u64);
-        let file = Staging::create_pixels(staging.temporary(), length)?;
+        let file = staging.create_pixels(staging.temporary(), length)?;
         let written = (0..shape.nplanes()).map(|_| AtomicBool::new(false)).collect();
         Ok(Self { staging, product, shape, header, header_blocks, file, length, written })
     }
@@ -68,11 +67,6 @@ impl FitsWriter {
         (self.header_blocks * BLOCK) as u64 + plane as u64 * self.shape.npix() as u64 * 4
     }
 
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        write_all_at(&self.file, bytes, offset)
-            .map_err(|e| Error::io("write", self.staging.temporary(), e))
-    }
-
     /// Makes planes without data NaN, as CASA's `exportfits` has them.
     fn blank_missing_planes(&self) -> Result<()> {
         if !self.product.has_mask() {
@@ -84,7 +78,7 @@ impl FitsWriter {
             let (mut offset, end) = (self.plane_offset(plane), self.plane_offset(plane + 1));
             while offset < end {
                 let part = nan.len().min((end - offset) as usize);
-                self.write_at(&nan[..part], offset)?;
+                self.file.write_at(&nan[..part], offset)?;
                 offset += part as u64;
             }
         }
@@ -100,7 +94,7 @@ impl FitsWriter {
         let blocks = header.blocks(0);
         let mut bytes = header.into_bytes(blocks);
         bytes.extend(rows);
-        self.write_at(&bytes, self.length)
+        self.file.write_at(&bytes, self.length)
     }
 }
 
@@ -111,7 +105,7 @@ impl CubeWriter for FitsWriter {
         channel: usize,
         values: &[f32],
         valid: Option<&Mask>,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         self.shape.check_plane(stokes, channel, values, valid)?;
         let plane = self.plane(stokes, channel);
         let invalid = valid.filter(|_| self.product.has_mask()).map(complement);
@@ -120,6 +114,7 @@ impl CubeWriter for FitsWriter {
         let lines = CHUNK.div_ceil(nx);
         let mut buffer = Vec::new();
         let mut offset = self.plane_offset(plane);
+        let mut crc = crc32fast::Hasher::new();
         for (i, part) in values.chunks(lines * nx).enumerate() {
             buffer.clear();
             buffer.extend(part.iter().map(|v| v.to_bits().to_be()));
@@ -130,20 +125,48 @@ impl CubeWriter for FitsWriter {
                 }
             }
             let bytes = bytemuck::cast_slice(&buffer);
-            self.write_at(bytes, offset)?;
+            crc.update(bytes);
+            self.file.write_sparse(bytes, offset, GRAIN)?;
             offset += bytes.len() as u64;
         }
         self.written[plane].store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(crc.finalize())
     }
 
-    fn finish(self: Box<Self>, beams: &Beams) -> Result<PathBuf> {
+    fn checksum(&self, stokes: usize, channel: usize) -> Result<u32> {
+        if !self.shape.has(stokes, channel) {
+            return Err(self.shape.no_such_plane(stokes, channel, 0));
+        }
+        let mut crc = crc32fast::Hasher::new();
+        let offset = self.plane_offset(self.plane(stokes, channel));
+        self.file.sum(&mut crc, offset, 4 * self.shape.npix() as u64)?;
+        Ok(crc.finalize())
+    }
+
+    fn adopt_plane(&self, stokes: usize, channel: usize) {
+        if self.shape.has(stokes, channel) {
+            self.written[self.plane(stokes, channel)].store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync()
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.file.bytes_written()
+    }
+
+    fn complete(&self, beams: &Beams) -> Result<()> {
         let beams = HeaderBeams::of(beams, self.product, self.shape.nchan)?;
         self.blank_missing_planes()?;
         self.write_beams_table(&beams)?;
         let header = header::with_beams(self.header.clone(), &beams).into_bytes(self.header_blocks);
-        self.write_at(&header, 0)?;
-        self.file.sync_all().map_err(|e| Error::io("sync", self.staging.temporary(), e))?;
+        self.file.write_at(&header, 0)?;
+        self.file.sync()
+    }
+
+    fn publish(self: Box<Self>) -> Result<PathBuf> {
         self.staging.publish()
     }
 }
