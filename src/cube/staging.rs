@@ -175,26 +175,42 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails if `target` is something that `--overwrite` must not delete: only a CASA table directory,
-/// or a plain file for FITS, can be an older product.
+/// Fails if `target` is something that `--overwrite` must not delete: only an image of the format, or a
+/// link, can be an older product. A MeasurementSet is a table too, but no image.
 fn check_replaceable(target: &Path, format: Format) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(target) else { return Ok(()) };
     let product = found.is_symlink()
         || match format {
-            Format::Casa => found.is_dir() && target.join("table.dat").exists(),
-            Format::Fits => found.is_file(),
+            Format::Casa => found.is_dir() && is_casa_image(target),
+            Format::Fits => found.is_file() && (found.len() == 0 || is_fits(target)),
         };
     if product {
         return Ok(());
     }
     let what = match format {
         Format::Casa => "a CASA image",
-        Format::Fits => "a file",
+        Format::Fits => "a FITS file",
     };
     Err(Error::Exists {
         path: target.to_owned(),
         remedy: format!("it is not {what}, so --overwrite leaves it: move it away yourself"),
     })
+}
+
+/// Whether a directory is a CASA image: a table of that type, or a virtual one.
+fn is_casa_image(directory: &Path) -> bool {
+    let info = fs::read_to_string(directory.join("table.info")).unwrap_or_default();
+    let image = info.lines().next().is_some_and(|line| line.trim_end() == "Type = Image");
+    (image && directory.join("table.dat").exists()) || directory.join("imageconcat.json").exists()
+}
+
+/// Whether a file begins as FITS files do.
+fn is_fits(path: &Path) -> bool {
+    use io::Read;
+    let mut magic = [0; 9];
+    fs::File::open(path)
+        .and_then(|mut file| file.read_exact(&mut magic))
+        .is_ok_and(|()| &magic == b"SIMPLE  =")
 }
 
 /// Fails if the run that writes `temporary` is still alive.
