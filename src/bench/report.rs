@@ -60,7 +60,7 @@ pub struct BackendReport {
     /// device's turns counts too.
     pub iterations_per_second: f64,
     /// Time of the stage `fft` over the time that its memory floor would take at the rate at which
-    /// `normalise` streams planes.
+    /// `normalise` streams planes; on devices only, see [`Work`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fft_over_floor: Option<f64>,
 }
@@ -231,7 +231,9 @@ impl BackendReport {
             driver,
             threads: rayon::current_num_threads(),
             clock: measured.clock,
-            fft_over_floor: floor_s(stream, fft).map(|floor| fft.seconds / floor),
+            fft_over_floor: floor_s(stream, fft)
+                .filter(|_| kind != "cpu")
+                .map(|floor| fft.seconds / floor),
             steps_s: [
                 ("psf", steps.psf),
                 ("dirty", steps.dirty),
@@ -262,6 +264,9 @@ impl BackendReport {
             ms("cycle"),
             self.iterations_per_second,
         );
+        if self.kind == "cpu" {
+            text += "cpu: the transforms of the image's rows are done, and timed, in correct\n";
+        }
         if let Some(over) = self.fft_over_floor {
             let _ = writeln!(
                 text,

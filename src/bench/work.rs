@@ -15,6 +15,9 @@ use crate::backend::Stage;
 /// - `correct`, adjoint: 12·P (image in, plane in and out); forward: 8·P;
 /// - `normalise`, once an adjoint and not once a pass: 8·P.
 ///
+/// On the CPU a row is transformed when `correct` has it at hand, so that its `fft` moves less, and takes
+/// less time, than this.
+///
 /// Visibilities count once for each pass that grids or predicts them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Work {

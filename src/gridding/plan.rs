@@ -200,12 +200,16 @@ impl OperatorPlan {
     /// Screen of `pass` along image row `y`, one value per x.
     #[inline(always)] // so that it is compiled for the caller's vector instructions
     pub fn screen_row(&self, pass: usize, y: usize, out: &mut [f64]) {
-        let m2 = self.image.m(y).powi(2);
-        let row = &mut out[..self.image.nx];
-        for (x, r2) in row.iter_mut().enumerate() {
+        // Both sides of the image's middle are as far from it, so that one is computed.
+        let (m2, middle) = (self.image.m(y).powi(2), self.image.nx / 2);
+        let west = &mut out[..=middle];
+        for (x, r2) in west.iter_mut().enumerate() {
             *r2 = self.image.l(x).powi(2) + m2;
         }
-        self.wterm.screen(&self.passes[pass].term, &self.kernel, row);
+        self.wterm.screen(&self.passes[pass].term, &self.kernel, west);
+        for x in middle + 1..self.image.nx {
+            out[x] = out[2 * middle - x];
+        }
     }
 
     /// The bins of a layer whose samples were observed at `freq_hz` (one per slot, NaN where the

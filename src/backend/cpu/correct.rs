@@ -1,10 +1,14 @@
-//! Stages `correct` and `normalise`: the kernel's transform divided out, the w-term's screen.
+//! Stages `correct` and `normalise`: the image's rows transformed, the kernel's transform divided out, the
+//! w-term's screen.
 
+use num_complex::Complex;
 use rayon::prelude::*;
+use realfft::ComplexToReal;
 
 use super::{
-    grids::{GridStack, row_len},
-    real::Real,
+    fft::{self, ROWS},
+    grids::GridStack,
+    real::{Real, zero},
     simd::vectorised,
 };
 use crate::gridding::{OperatorPlan, Term};
@@ -22,78 +26,155 @@ fn factors(plan: &OperatorPlan, pass: usize, y: usize, out: &mut [f64]) {
     }
 }
 
-/// Rows y of all slices in turn: `[y][slice]`.
-fn by_row<S, R>(
-    slices: impl Iterator<Item = S>,
-    rows: impl Fn(S) -> Vec<R>,
-    ny: usize,
-) -> Vec<Vec<R>> {
-    let mut out: Vec<Vec<R>> = (0..ny).map(|_| Vec::new()).collect();
+/// A few rows of every channel: `[chunk of ROWS rows][channel]`. They are done together, as they share
+/// their factors.
+fn by_rows<'a, T>(
+    slices: impl Iterator<Item = &'a mut [T]>,
+    row_len: usize,
+) -> Vec<Vec<&'a mut [T]>> {
+    let mut out: Vec<Vec<_>> = Vec::new();
     for slice in slices {
-        for (row, y) in rows(slice).into_iter().zip(&mut out) {
-            y.push(row);
+        for (i, rows) in slice.chunks_mut(ROWS * row_len).enumerate() {
+            if out.len() == i {
+                out.push(Vec::new());
+            }
+            out[i].push(rows);
         }
     }
     out
 }
 
-/// `planes[i] += factors · images[i]`.
+/// `planes[i] += factors · images[i]`, the images' rows transformed from the spectra in the grids.
 pub(super) fn adjoint<T: Real>(
     plan: &OperatorPlan,
     pass: usize,
     stack: &GridStack<T>,
     planes: Vec<&mut [f32]>,
 ) {
-    let (nx, ny, row_len) = (plan.image.nx, plan.image.ny, row_len(plan));
-    // All channels of a row together, as they share its factors.
-    by_row(planes.into_iter(), |p| p.chunks_exact_mut(nx).collect(), ny)
-        .into_par_iter()
-        .enumerate()
-        .for_each_init(
-            || vec![0.0; nx],
-            |row_factors, (y, rows)| {
+    let (nx, grid) = (plan.image.nx, &plan.grid);
+    let room = || {
+        let block = vec![zero(); ROWS * grid.columns];
+        (RowToImage::new(stack), block, vec![0.0; ROWS * nx])
+    };
+    let chunks = by_rows(planes.into_iter(), nx).into_par_iter().enumerate();
+    chunks.for_each_init(room, |(transform, block, factors), (chunk, channels)| {
+        let y0 = chunk * ROWS;
+        row_factors(plan, pass, y0, factors);
+        for (rows, channel) in channels.into_iter().zip(&stack.channels) {
+            fft::gather(plan, &channel.uv, y0, rows.len() / nx, block);
+            let spectra = block.chunks_exact(grid.columns);
+            for ((row, spectrum), factors) in
+                rows.chunks_exact_mut(nx).zip(spectra).zip(factors.chunks_exact(nx))
+            {
+                let image = transform.run(spectrum);
+                // Pixel offsets −nx/2.. lie at the end of the padded row.
+                let (west, east) = row.split_at_mut(nx / 2);
                 vectorised(|| {
-                    factors(plan, pass, y, row_factors);
-                    for (row, grid) in rows.into_iter().zip(&stack.channels) {
-                        let pixels = &grid.image[y * row_len..][..nx];
-                        for ((out, value), factor) in row.iter_mut().zip(pixels).zip(&*row_factors)
-                        {
-                            *out += (value.f64() * factor) as f32;
-                        }
-                    }
+                    add_product(west, &image[image.len() - nx / 2..], &factors[..nx / 2]);
+                    add_product(east, image, &factors[nx / 2..]);
                 });
-            },
-        );
+            }
+        }
+    });
 }
 
-/// `images[i] = factors · planes[i]`.
+/// `out += values · factors`.
+#[inline(always)] // so that it is compiled for the caller's vector instructions
+fn add_product<T: Real>(out: &mut [f32], values: &[T], factors: &[f64]) {
+    for ((out, value), factor) in out.iter_mut().zip(values).zip(factors) {
+        *out += (value.f64() * factor) as f32;
+    }
+}
+
+/// Factors of the image rows from `y0` on, as many as there are or fit into `out`.
+fn row_factors(plan: &OperatorPlan, pass: usize, y0: usize, out: &mut [f64]) {
+    vectorised(|| {
+        for (row, y) in out.chunks_exact_mut(plan.image.nx).zip(y0..plan.image.ny) {
+            factors(plan, pass, y, row);
+        }
+    });
+}
+
+/// The transform of a row's spectrum to the padded row, and what it needs.
+struct RowToImage<'a, T: Real> {
+    transform: &'a dyn ComplexToReal<T>,
+    spectrum: Vec<Complex<T>>,
+    row: Vec<T>,
+    scratch: Vec<Complex<T>>,
+}
+
+impl<'a, T: Real> RowToImage<'a, T> {
+    fn new(stack: &'a GridStack<T>) -> Self {
+        let transform = &*stack.rows_to_image;
+        Self {
+            spectrum: transform.make_input_vec(),
+            row: transform.make_output_vec(),
+            scratch: transform.make_scratch_vec(),
+            transform,
+        }
+    }
+
+    /// The padded row of the spectrum that begins with `used`, and is zero beyond.
+    fn run(&mut self, used: &[Complex<T>]) -> &[T] {
+        self.spectrum[..used.len()].copy_from_slice(used);
+        self.spectrum[used.len()..].fill(zero());
+        // A real image has real values here; gridding sums only the half plane.
+        self.spectrum[0].im = T::zero();
+        if self.row.len().is_multiple_of(2) {
+            self.spectrum[self.row.len() / 2].im = T::zero();
+        }
+        self.transform
+            .process_with_scratch(&mut self.spectrum, &mut self.row, &mut self.scratch)
+            .expect("buffers made for this transform");
+        &self.row
+    }
+}
+
+/// Spectra of the rows of `factors · planes[i]`.
 pub(super) fn forward<T: Real>(
     plan: &OperatorPlan,
     pass: usize,
     planes: &[&[f32]],
     stack: &mut GridStack<T>,
 ) {
-    let (nx, ny, row_len) = (plan.image.nx, plan.image.ny, row_len(plan));
-    let images = stack.channels.iter_mut().take(planes.len()).map(|g| &mut g.image);
-    by_row(images, |image| image.chunks_exact_mut(row_len).collect(), ny)
-        .into_par_iter()
-        .enumerate()
-        .for_each_init(
-            || vec![0.0; nx],
-            |row_factors, (y, rows)| {
-                vectorised(|| {
-                    factors(plan, pass, y, row_factors);
-                    for (pixels, plane) in rows.into_iter().zip(planes) {
-                        let values = &plane[y * nx..][..nx];
-                        for ((pixel, &value), factor) in
-                            pixels.iter_mut().zip(values).zip(&*row_factors)
-                        {
-                            *pixel = T::of(f64::from(value) * factor);
-                        }
-                    }
-                });
-            },
+    let (nx, nu, columns) = (plan.image.nx, plan.grid.nu, plan.grid.columns);
+    let GridStack { channels, rows_to_uv, .. } = stack;
+    let room = || {
+        let transform = (
+            rows_to_uv.make_input_vec(),
+            rows_to_uv.make_output_vec(),
+            rows_to_uv.make_scratch_vec(),
         );
+        (transform, vec![0.0; ROWS * nx])
+    };
+    let spectra = channels.iter_mut().take(planes.len()).map(|grid| &mut *grid.rows);
+    let chunks = by_rows(spectra, columns).into_par_iter().enumerate();
+    chunks.for_each_init(room, |((row, spectrum, scratch), factors), (chunk, channels)| {
+        let y0 = chunk * ROWS;
+        row_factors(plan, pass, y0, factors);
+        for (spectra, plane) in channels.into_iter().zip(planes) {
+            let pixels = plane[y0 * nx..].chunks_exact(nx).zip(factors.chunks_exact(nx));
+            for (out, (pixels, factors)) in spectra.chunks_exact_mut(columns).zip(pixels) {
+                row[nx - nx / 2..nu - nx / 2].fill(T::zero());
+                vectorised(|| {
+                    product(&mut row[nu - nx / 2..], pixels, factors);
+                    product(&mut row[..nx - nx / 2], &pixels[nx / 2..], &factors[nx / 2..]);
+                });
+                rows_to_uv
+                    .process_with_scratch(row, spectrum, scratch)
+                    .expect("buffers made for this transform");
+                out.copy_from_slice(&spectrum[..columns]);
+            }
+        }
+    });
+}
+
+/// `out = values · factors`.
+#[inline(always)] // so that it is compiled for the caller's vector instructions
+fn product<T: Real>(out: &mut [T], values: &[f32], factors: &[f64]) {
+    for ((out, &value), factor) in out.iter_mut().zip(values).zip(factors) {
+        *out = T::of(f64::from(value) * factor);
+    }
 }
 
 /// `planes[i] *= factors[i]`.

@@ -1,4 +1,4 @@
-//! uv grids and padded images in host memory.
+//! uv grids in host memory.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use rustfft::{Fft, FftPlanner};
 use super::real::{Real, zero};
 use crate::gridding::{OperatorPlan, Precision};
 
-/// A stack of half uv grids with their padded images, in the precision of the plan.
+/// A stack of half uv grids, in the precision of the plan.
 pub enum CpuGrids {
     /// Single precision.
     F32(GridStack<f32>),
@@ -17,7 +17,7 @@ pub enum CpuGrids {
     F64(GridStack<f64>),
 }
 
-/// Grids and images of one precision, and their transforms.
+/// Grids of one precision, and their transforms.
 pub struct GridStack<T: Real> {
     /// One per channel.
     pub(super) channels: Vec<Grid<T>>,
@@ -35,14 +35,8 @@ pub struct GridStack<T: Real> {
 pub struct Grid<T> {
     /// `[stored column][nv]`, see [`crate::gridding::UvGrid`].
     pub(super) uv: Vec<Complex<T>>,
-    /// `[image row y][row_len]`: the nx pixels of the image, cropped; the rest of a row is room for
-    /// the row's spectrum.
-    pub(super) image: Vec<T>,
-}
-
-/// Length of a row of [`Grid::image`]: nx pixels, or a row's spectrum of complex columns.
-pub fn row_len(plan: &OperatorPlan) -> usize {
-    plan.image.nx.max(2 * plan.grid.columns)
+    /// `[image row y][column u]`: transforms of a model's rows, on their way to the columns.
+    pub(super) rows: Vec<Complex<T>>,
 }
 
 impl CpuGrids {
@@ -60,8 +54,8 @@ impl CpuGrids {
             Precision::F32 => 4,
             Precision::F64 => 8,
         };
-        let uv = 2 * plan.grid.stored_columns() * plan.grid.nv;
-        real * (uv + plan.image.ny * row_len(plan))
+        let uv = plan.grid.stored_columns() * plan.grid.nv;
+        2 * real * (uv + plan.image.ny * plan.grid.columns)
     }
 }
 
@@ -70,7 +64,7 @@ impl<T: Real> GridStack<T> {
         let (mut columns, mut rows) = (FftPlanner::new(), RealFftPlanner::new());
         let channel = |_| Grid {
             uv: vec![zero(); plan.grid.stored_columns() * plan.grid.nv],
-            image: vec![T::zero(); plan.image.ny * row_len(plan)],
+            rows: vec![zero(); plan.image.ny * plan.grid.columns],
         };
         Self {
             channels: (0..n).map(channel).collect(),
