@@ -9,7 +9,7 @@ use super::{
     fft::{self, ROWS},
     grids::GridStack,
     real::{Real, zero},
-    simd::vectorised,
+    simd::{Vectorised, vectorised},
 };
 use crate::gridding::{OperatorPlan, Term};
 
@@ -59,7 +59,7 @@ pub(super) fn adjoint<T: Real>(
     let chunks = by_rows(planes.into_iter(), nx).into_par_iter().enumerate();
     chunks.for_each_init(room, |(transform, block, factors), (chunk, channels)| {
         let y0 = chunk * ROWS;
-        row_factors(plan, pass, y0, factors);
+        vectorised(RowFactors { plan, pass, y0, out: factors });
         for (rows, channel) in channels.into_iter().zip(&stack.channels) {
             fft::gather(plan, &channel.uv, y0, rows.len() / nx, block);
             let spectra = block.chunks_exact(grid.columns);
@@ -69,30 +69,47 @@ pub(super) fn adjoint<T: Real>(
                 let image = transform.run(spectrum);
                 // Pixel offsets −nx/2.. lie at the end of the padded row.
                 let (west, east) = row.split_at_mut(nx / 2);
-                vectorised(|| {
-                    add_product(west, &image[image.len() - nx / 2..], &factors[..nx / 2]);
-                    add_product(east, image, &factors[nx / 2..]);
-                });
+                let (from, middle) = (image.len() - nx / 2, nx / 2);
+                vectorised(AddProduct(west, &image[from..], &factors[..middle]));
+                vectorised(AddProduct(east, image, &factors[middle..]));
             }
         }
     });
 }
 
 /// `out += values · factors`.
-#[inline(always)] // so that it is compiled for the caller's vector instructions
-fn add_product<T: Real>(out: &mut [f32], values: &[T], factors: &[f64]) {
-    for ((out, value), factor) in out.iter_mut().zip(values).zip(factors) {
-        *out += (value.f64() * factor) as f32;
+struct AddProduct<'a, T>(&'a mut [f32], &'a [T], &'a [f64]);
+
+impl<T: Real> Vectorised for AddProduct<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self(out, values, factors) = self;
+        for ((out, value), factor) in out.iter_mut().zip(values).zip(factors) {
+            *out += (value.f64() * factor) as f32;
+        }
     }
 }
 
 /// Factors of the image rows from `y0` on, as many as there are or fit into `out`.
-fn row_factors(plan: &OperatorPlan, pass: usize, y0: usize, out: &mut [f64]) {
-    vectorised(|| {
+struct RowFactors<'a> {
+    plan: &'a OperatorPlan,
+    pass: usize,
+    y0: usize,
+    out: &'a mut [f64],
+}
+
+impl Vectorised for RowFactors<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { plan, pass, y0, out } = self;
         for (row, y) in out.chunks_exact_mut(plan.image.nx).zip(y0..plan.image.ny) {
             factors(plan, pass, y, row);
         }
-    });
+    }
 }
 
 /// The transform of a row's spectrum to the padded row, and what it needs.
@@ -151,15 +168,14 @@ pub(super) fn forward<T: Real>(
     let chunks = by_rows(spectra, columns).into_par_iter().enumerate();
     chunks.for_each_init(room, |((row, spectrum, scratch), factors), (chunk, channels)| {
         let y0 = chunk * ROWS;
-        row_factors(plan, pass, y0, factors);
+        vectorised(RowFactors { plan, pass, y0, out: factors });
         for (spectra, plane) in channels.into_iter().zip(planes) {
             let pixels = plane[y0 * nx..].chunks_exact(nx).zip(factors.chunks_exact(nx));
             for (out, (pixels, factors)) in spectra.chunks_exact_mut(columns).zip(pixels) {
                 row[nx - nx / 2..nu - nx / 2].fill(T::zero());
-                vectorised(|| {
-                    product(&mut row[nu - nx / 2..], pixels, factors);
-                    product(&mut row[..nx - nx / 2], &pixels[nx / 2..], &factors[nx / 2..]);
-                });
+                let middle = nx / 2;
+                vectorised(Product(&mut row[nu - middle..], &pixels[..middle], factors));
+                vectorised(Product(&mut row[..nx - middle], &pixels[middle..], &factors[middle..]));
                 rows_to_uv
                     .process_with_scratch(row, spectrum, scratch)
                     .expect("buffers made for this transform");
@@ -170,10 +186,17 @@ pub(super) fn forward<T: Real>(
 }
 
 /// `out = values · factors`.
-#[inline(always)] // so that it is compiled for the caller's vector instructions
-fn product<T: Real>(out: &mut [T], values: &[f32], factors: &[f64]) {
-    for ((out, &value), factor) in out.iter_mut().zip(values).zip(factors) {
-        *out = T::of(f64::from(value) * factor);
+struct Product<'a, T>(&'a mut [T], &'a [f32], &'a [f64]);
+
+impl<T: Real> Vectorised for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self(out, values, factors) = self;
+        for ((out, &value), factor) in out.iter_mut().zip(values).zip(factors) {
+            *out = T::of(f64::from(value) * factor);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     grids::GridStack,
     real::{Real, zero},
     samples::LayerSamples,
-    simd::vectorised,
+    simd::{Vectorised, vectorised},
     taps::{Taps, with_support},
 };
 use crate::{
@@ -58,11 +58,10 @@ fn grid_channels<T: Real, const W: usize>(
                 strip.columns.fill(zero());
             }
             if let Some(tile_u) = strip.tile_u {
-                vectorised(|| {
-                    for layer in strip.layers {
-                        grid_strip(plan, pass, source, &taps, layer, tile_u, strip.columns);
-                    }
-                });
+                for layer in strip.layers {
+                    let (taps, columns) = (&taps, &mut *strip.columns);
+                    vectorised(LayerStrip { plan, pass, source, taps, layer, tile_u, columns });
+                }
             }
         });
     }
@@ -84,63 +83,70 @@ fn strips<'a, T>(
     )
 }
 
-/// Adds the samples of one strip of one layer to the strip's columns.
-#[inline(always)] // so that it is compiled for the caller's vector instructions
-fn grid_strip<T: Real, const W: usize>(
-    plan: &OperatorPlan,
+/// The samples of one strip of one layer, to be added to the strip's columns.
+struct LayerStrip<'a, T, const W: usize> {
+    plan: &'a OperatorPlan,
     pass: usize,
     source: Source,
-    taps: &Taps<T, W>,
-    layer: &LayerSamples,
+    taps: &'a Taps<T, W>,
+    layer: &'a LayerSamples,
     tile_u: usize,
-    columns: &mut [Complex<T>],
-) {
-    let LayerSamples { sorted, predicted } = layer;
-    let grid = &plan.grid;
-    let (nv, bins) = (grid.nv, &*sorted.bins);
-    let first_column = (tile_u * grid.tile) as isize - grid.halo() as isize;
-    let flat = plan.passes[pass].term == Term::Flat;
-    for i in bins.strip(grid, tile_u) {
-        let weight = sorted.weight[i];
-        if weight == 0.0 {
-            continue;
-        }
-        let [u, v, w] = bins.uvw_m[i];
-        let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
-        let value = match source {
-            Source::Weights => Complex::new(1.0, 0.0),
-            Source::Data => sorted.vis[i],
-            Source::Residual => sorted.vis[i] - predicted[i],
-        };
-        let value = Complex::new(f64::from(value.re), f64::from(value.im)) * f64::from(weight);
-        let value = if flat { value } else { value * plan.factor(pass, w * scale) };
-        if value.re == 0.0 && value.im == 0.0 {
-            continue;
-        }
-        let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
-        let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
-        let (re, im) = (T::of(value.re), T::of(value.im));
-        let footprint: [Complex<T>; W] =
-            std::array::from_fn(|n| Complex::new(re * taps_v[n], im * taps_v[n]));
-        let column = (first_u - first_column) as usize;
-        let row = first_v + (nv / 2) as isize;
-        let columns = columns[column * nv..(column + W) * nv].chunks_exact_mut(nv);
-        if row >= 0 && row as usize + W <= nv {
-            let row = row as usize;
-            for (column, &tap) in columns.zip(&taps_u) {
-                let cells: &mut [Complex<T>; W] =
-                    (&mut column[row..row + W]).try_into().expect("W cells");
-                for (cell, value) in cells.iter_mut().zip(&footprint) {
-                    cell.re += value.re * tap;
-                    cell.im += value.im * tap;
-                }
+    columns: &'a mut [Complex<T>],
+}
+
+impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)] // so that it is compiled for the caller's vector instructions
+    fn run(self) {
+        let Self { plan, pass, source, taps, layer, tile_u, columns } = self;
+        let LayerSamples { sorted, predicted } = layer;
+        let grid = &plan.grid;
+        let (nv, bins) = (grid.nv, &*sorted.bins);
+        let first_column = (tile_u * grid.tile) as isize - grid.halo() as isize;
+        let flat = plan.passes[pass].term == Term::Flat;
+        for i in bins.strip(grid, tile_u) {
+            let weight = sorted.weight[i];
+            if weight == 0.0 {
+                continue;
             }
-        } else {
-            for (column, &tap) in columns.zip(&taps_u) {
-                for (n, value) in footprint.iter().enumerate() {
-                    let cell = &mut column[(row + n as isize).rem_euclid(nv as isize) as usize];
-                    cell.re += value.re * tap;
-                    cell.im += value.im * tap;
+            let [u, v, w] = bins.uvw_m[i];
+            let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
+            let value = match source {
+                Source::Weights => Complex::new(1.0, 0.0),
+                Source::Data => sorted.vis[i],
+                Source::Residual => sorted.vis[i] - predicted[i],
+            };
+            let value = Complex::new(f64::from(value.re), f64::from(value.im)) * f64::from(weight);
+            let value = if flat { value } else { value * plan.factor(pass, w * scale) };
+            if value.re == 0.0 && value.im == 0.0 {
+                continue;
+            }
+            let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
+            let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
+            let (re, im) = (T::of(value.re), T::of(value.im));
+            let footprint: [Complex<T>; W] =
+                std::array::from_fn(|n| Complex::new(re * taps_v[n], im * taps_v[n]));
+            let column = (first_u - first_column) as usize;
+            let row = first_v + (nv / 2) as isize;
+            let columns = columns[column * nv..(column + W) * nv].chunks_exact_mut(nv);
+            if row >= 0 && row as usize + W <= nv {
+                let row = row as usize;
+                for (column, &tap) in columns.zip(&taps_u) {
+                    let cells: &mut [Complex<T>; W] =
+                        (&mut column[row..row + W]).try_into().expect("W cells");
+                    for (cell, value) in cells.iter_mut().zip(&footprint) {
+                        cell.re += value.re * tap;
+                        cell.im += value.im * tap;
+                    }
+                }
+            } else {
+                for (column, &tap) in columns.zip(&taps_u) {
+                    for (n, value) in footprint.iter().enumerate() {
+                        let cell = &mut column[(row + n as isize).rem_euclid(nv as isize) as usize];
+                        cell.re += value.re * tap;
+                        cell.im += value.im * tap;
+                    }
                 }
             }
         }

@@ -9,7 +9,10 @@
 
 use rayon::prelude::*;
 
-use super::{CpuBackend, CpuPlanes, clark, multiscale};
+use super::{
+    CpuBackend, CpuPlanes, clark, multiscale,
+    simd::{Vectorised, vectorised},
+};
 use crate::{
     backend::{Minor, MinorControl, MinorResult, Patch, Peak, Points, Scales},
     error::{Error, Result},
@@ -333,38 +336,66 @@ const LANES: usize = 16;
 
 /// `values −= flux·psf`, product and difference rounded one by one; returns the largest |value|.
 pub(super) fn subtract_run(values: &mut [f32], psf: &[f32], flux: f32) -> f32 {
-    let mut lanes = [NOTHING; LANES];
-    let (blocks, rest) = values.as_chunks_mut::<LANES>();
-    let (psf_blocks, psf_rest) = psf.as_chunks::<LANES>();
-    for (block, psf) in blocks.iter_mut().zip(psf_blocks) {
-        for i in 0..LANES {
-            block[i] -= flux * psf[i];
-            lanes[i] = larger(lanes[i], block[i].abs());
+    vectorised(SubtractRun { values, psf, flux })
+}
+
+struct SubtractRun<'a> {
+    values: &'a mut [f32],
+    psf: &'a [f32],
+    flux: f32,
+}
+
+impl Vectorised for SubtractRun<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run(self) -> f32 {
+        let Self { values, psf, flux } = self;
+        let mut lanes = [NOTHING; LANES];
+        let (blocks, rest) = values.as_chunks_mut::<LANES>();
+        let (psf_blocks, psf_rest) = psf.as_chunks::<LANES>();
+        for (block, psf) in blocks.iter_mut().zip(psf_blocks) {
+            for i in 0..LANES {
+                block[i] -= flux * psf[i];
+                lanes[i] = larger(lanes[i], block[i].abs());
+            }
         }
+        for (i, (value, psf)) in rest.iter_mut().zip(psf_rest).enumerate() {
+            *value -= flux * psf;
+            lanes[i] = larger(lanes[i], value.abs());
+        }
+        lanes.into_iter().fold(NOTHING, larger)
     }
-    for (i, (value, psf)) in rest.iter_mut().zip(psf_rest).enumerate() {
-        *value -= flux * psf;
-        lanes[i] = larger(lanes[i], value.abs());
-    }
-    lanes.into_iter().fold(NOTHING, larger)
 }
 
 /// The largest |value|.
 pub(super) fn max_abs(values: &[f32]) -> f32 {
-    let mut lanes = [NOTHING; LANES];
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    for block in blocks {
-        for i in 0..LANES {
-            lanes[i] = larger(lanes[i], block[i].abs());
+    vectorised(MaxAbs(values))
+}
+
+struct MaxAbs<'a>(&'a [f32]);
+
+impl Vectorised for MaxAbs<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run(self) -> f32 {
+        let mut lanes = [NOTHING; LANES];
+        let (blocks, rest) = self.0.as_chunks::<LANES>();
+        for block in blocks {
+            for i in 0..LANES {
+                lanes[i] = larger(lanes[i], block[i].abs());
+            }
         }
+        for (i, value) in rest.iter().enumerate() {
+            lanes[i] = larger(lanes[i], value.abs());
+        }
+        lanes.into_iter().fold(NOTHING, larger)
     }
-    for (i, value) in rest.iter().enumerate() {
-        lanes[i] = larger(lanes[i], value.abs());
-    }
-    lanes.into_iter().fold(NOTHING, larger)
 }
 
 /// The larger of two magnitudes; a NaN never wins. (`f32::max` compiles to more than one instruction.)
+#[inline(always)]
 pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }

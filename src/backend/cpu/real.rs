@@ -19,24 +19,30 @@ pub trait Real: FftNum + bytemuck::Pod + std::ops::AddAssign + std::ops::MulAssi
 }
 
 impl Real for f32 {
+    #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32
     }
+    #[inline(always)]
     fn f64(self) -> f64 {
         f64::from(self)
     }
+    #[inline(always)]
     fn f32(self) -> f32 {
         self
     }
 }
 
 impl Real for f64 {
+    #[inline(always)]
     fn of(value: f64) -> Self {
         value
     }
+    #[inline(always)]
     fn f64(self) -> f64 {
         self
     }
+    #[inline(always)]
     fn f32(self) -> f32 {
         self as f32
     }
