@@ -137,7 +137,7 @@ impl Error {
             K::NotFound => "check the path",
             K::PermissionDenied => "check the permissions of the file and of its directory",
             K::StorageFull | K::QuotaExceeded => {
-                "free space there, or give another imagename on a larger disk"
+                "free space there and run it again with --resume, or give another imagename on a larger disk"
             }
             K::UnexpectedEof => "the file is truncated: copy it again from its origin",
             K::AlreadyExists => "give another name, or --overwrite",

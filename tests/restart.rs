@@ -49,7 +49,8 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.to_string_lossy().ends_with(".incomplete") {
+        let name = path.to_string_lossy();
+        if name.ends_with(".incomplete") || name.ends_with(".journal") {
             continue;
         }
         match path.is_dir() {

@@ -28,7 +28,7 @@ const SLOWER: f32 = 0.5;
 const SHALLOWER: f32 = 2.0;
 
 /// What was given up in a channel, and what was kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rollback {
     /// Times that cleaning went on from the best model.
     pub retries: usize,

@@ -53,6 +53,10 @@ pub struct Config {
     pub products: Vec<Product>,
     /// Replace existing products.
     pub overwrite: bool,
+    /// Go on with an interrupted run.
+    pub resume: bool,
+    /// Channels of the cube that this process images; `None`: all.
+    pub channel_range: Option<std::ops::Range<usize>>,
     /// What is taken over from earlier products of that name.
     pub restart: Restart,
     /// Where to write the summary.
@@ -145,8 +149,12 @@ pub struct Config {
 
     /// Parameters that were given but change nothing here, with the reason: to be reported.
     pub no_effect: Vec<(&'static str, &'static str)>,
-    /// What was given, as the equivalent command: for the history of the products.
+    /// What was given, as the equivalent command.
     pub command: String,
+    /// The command that makes the cube from nothing and in one process: for the history of the products.
+    pub cube_command: String,
+    /// The same, by parameter.
+    pub given: Vec<(&'static str, String)>,
 }
 
 /// What a run takes over from an earlier one.

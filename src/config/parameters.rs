@@ -68,8 +68,13 @@ impl Parameters {
 
     /// The `cubeclean image` command that means the same, in the order of the help.
     pub fn command(&self) -> String {
+        self.command_without(&[])
+    }
+
+    /// The same without some parameters.
+    pub(super) fn command_without(&self, names: &[&str]) -> String {
         let mut command = "cubeclean image".to_owned();
-        for p in PARAMETERS {
+        for p in PARAMETERS.iter().filter(|p| !names.contains(&p.name)) {
             match self.given.get(p.name) {
                 Some(value) if p.is_switch() => {
                     let suffix = if truth(value) == Some(true) { "" } else { "=false" };

@@ -63,6 +63,8 @@ impl Config {
             imagename: imagename(p)?,
             formats: formats(p)?,
             overwrite: p.flag("overwrite")?,
+            resume: p.flag("resume")?,
+            channel_range: channel_range(p)?,
             restart: restart::restart(p, &products)?,
             products,
             summary: given(p, "summary").map(PathBuf::from),
@@ -168,6 +170,8 @@ impl Config {
 
             no_effect,
             command: p.command(),
+            cube_command: p.command_without(&["overwrite", "resume", "channel-range"]),
+            given: p.given().map(|(name, value)| (name, value.to_owned())).collect(),
         })
     }
 }
@@ -208,6 +212,23 @@ fn imagename(p: &Parameters) -> Result<PathBuf> {
         ));
     }
     Ok(PathBuf::from(name))
+}
+
+/// Channels `A~B`, both included, as CASA writes ranges; one number is one channel.
+fn channel_range(p: &Parameters) -> Result<Option<std::ops::Range<usize>>> {
+    let Some(text) = given(p, "channel-range") else { return Ok(None) };
+    let refuse =
+        |problem: &str, remedy: &str| Err(Error::parameter("channel-range", text, problem, remedy));
+    let (first, last) = text.split_once('~').unwrap_or((text, text));
+    let range = match (first.trim().parse::<usize>(), last.trim().parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last && last < usize::MAX => first..last + 1,
+        _ => return refuse("is not a range of channels", "give the first and the last: 0~31"),
+    };
+    if p.text("cyclecontrol") == "cube" {
+        let remedy = "image all in one process, or use --cyclecontrol channel";
+        return refuse("is part of a cube, and --cyclecontrol cube needs all channels", remedy);
+    }
+    Ok(Some(range))
 }
 
 fn formats(p: &Parameters) -> Result<Vec<Format>> {

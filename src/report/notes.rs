@@ -32,6 +32,18 @@ impl Summary {
     /// Sentences about all such channels.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        match &self.unfinished {
+            Some(missing) if missing.is_empty() => {
+                notes.push("another process completes the cube".into());
+            }
+            Some(missing) => notes.push(format!(
+                "the cube is not complete: {} channels are still to be imaged ({}); the process that ends \
+                 last completes it",
+                missing.len(),
+                ranges(missing)
+            )),
+            None => (),
+        }
         let empty = self.channels_without_data();
         if !empty.is_empty() {
             notes.push(format!("no data in {} channels: {}", empty.len(), ranges(&empty)));
@@ -140,6 +152,7 @@ mod tests {
             iterations_given_up: 77,
         };
         let mut summary = Summary {
+            unfinished: None,
             command: String::new(),
             control: super::super::Control { niter: 9, ..Default::default() },
             channels: (0..40).map(channel).collect(),

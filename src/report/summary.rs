@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::notes::{kept, rollback_json};
@@ -18,8 +19,11 @@ pub struct Summary {
     pub command: String,
     /// Iteration control as asked for.
     pub control: Control,
-    /// Every image channel, in order.
+    /// Every image channel, in order; of a cube that is not complete, those of this process.
     pub channels: Vec<ChannelSummary>,
+    /// Channels of the cube that other processes have still to image; empty if one of them is completing
+    /// it. `None`: the cube is complete.
+    pub unfinished: Option<Vec<usize>>,
     /// What the run took of the machine.
     pub resources: Resources,
     /// Products written.
@@ -52,7 +56,7 @@ pub struct Control {
 }
 
 /// What a channel came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ChannelSummary {
     /// Index in the cube.
     pub channel: usize,
@@ -83,7 +87,7 @@ pub struct ChannelSummary {
 }
 
 /// One minor cycle of one channel.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct MinorCycle {
     /// Components of this channel before the cycle.
     pub start_iter_done: usize,
@@ -129,8 +133,10 @@ pub struct Resources {
     pub clock: Clock,
     /// Bytes read from the MeasurementSet.
     pub bytes_read: u64,
-    /// Bytes written to products.
+    /// Bytes of pixels and masks written to products; parts that are zero are not written.
     pub bytes_written: u64,
+    /// Bytes that the finished products take on disk.
+    pub bytes_on_disk: u64,
     /// Largest resident set size of the process, bytes.
     pub peak_rss: u64,
     /// Most bytes in use on any device; `None` where the planes live in the host's memory.
@@ -439,6 +445,7 @@ mod tests {
             ..MinorCycle::default()
         };
         Summary {
+            unfinished: None,
             command: "cubeclean image".into(),
             control: Control {
                 niter: 20000,

@@ -2,12 +2,23 @@
 
 use std::{
     ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rayon::prelude::*;
 
-use super::{batches::Batches, earlier::Earlier, plan::Plan, products::Products, timers::Timers};
+use super::{
+    batches::Batches,
+    earlier::Earlier,
+    journal::{Journal, Sums},
+    plan::Plan,
+    products::Products,
+    stoppable::Stoppable,
+    timers::Timers,
+};
 use crate::{
     backend::{Backend, Batch},
     beam::Beam,
@@ -18,7 +29,7 @@ use crate::{
     mask::{Mask, MaskPolicy},
     ms::{VisBlock, resample},
     pb::{pb_mask, pbcor},
-    report::{ChannelSummary, Event, Progress},
+    report::{Event, Progress},
     restore::restore,
     weighting::{CubeDensity, Weighting},
 };
@@ -33,6 +44,7 @@ pub(super) struct Job<'a> {
     pub density: Option<CubeDensity>,
     pub clean: CleanParams,
     pub masks: &'a dyn MaskPolicy,
+    pub journal: Arc<Journal>,
     pub progress: &'a dyn Progress,
     pub channels_done: AtomicUsize,
     pub timers: Timers,
@@ -61,20 +73,17 @@ impl Job<'_> {
     /// Ends the run between pieces of work when a signal asked for it.
     pub fn check_stop(&self) -> Result<()> {
         let Some(signal) = self.progress.stop_requested() else { return Ok(()) };
-        let again = match self.config.restart.continues {
-            true => "run it again as it was, from the earlier ones, which are whole",
-            false => "run it again with --overwrite",
-        };
         let remedy = format!(
-            "products are complete only when the run ends: {again} (what there is of new ones is named \
-             {}.*.incomplete)",
-            self.config.imagename.display()
+            "run it again with --resume to go on: what is finished is kept ({}.*.incomplete and {})",
+            self.config.imagename.display(),
+            super::journal::directory_of(&self.config.imagename).display()
         );
         Err(Error::Stopped { signal, remedy })
     }
 
     /// Reads the visibilities of image channels, with natural weights.
     pub fn load(&self, channels: Range<usize>) -> Result<VisBlock> {
+        self.check_stop()?;
         let raws = self.timers.time("read", || {
             self.plan
                 .sampling
@@ -156,7 +165,9 @@ impl Job<'_> {
         self.check_stop()?;
         let before = backend.traffic();
         let (range, masks) = (channels.clone(), self.masks);
-        let results = clean(&mut batch, grid, range, &self.clean, masks, &psfs, &inside)?;
+        let check = || self.check_stop();
+        let mut stoppable = Stoppable { batch: &mut batch, check: &check };
+        let results = clean(&mut stoppable, grid, range, &self.clean, masks, &psfs, &inside)?;
         if let (Some(before), Some(after)) = (before, backend.traffic()) {
             self.timers.add_clean_traffic(&after.since(&before));
         }
@@ -169,7 +180,7 @@ impl Job<'_> {
         cleaned: Cleaned<'_, B>,
         restoring: &RestoringBeams,
         products: &Products,
-    ) -> Result<Vec<ChannelSummary>> {
+    ) -> Result<()> {
         let Cleaned { batch, inside, results } = cleaned;
         let channels = results.into_par_iter().zip(inside).enumerate();
         self.write(restoring, products, channels.map(|(i, of)| finished(&batch, i, of, products)))
@@ -197,7 +208,7 @@ impl Job<'_> {
         finished: Vec<Finished>,
         restoring: &RestoringBeams,
         products: &Products,
-    ) -> Result<Vec<ChannelSummary>> {
+    ) -> Result<()> {
         self.write(restoring, products, finished.into_par_iter().map(Ok))
     }
 
@@ -206,15 +217,15 @@ impl Job<'_> {
         restoring: &RestoringBeams,
         products: &Products,
         channels: impl ParallelIterator<Item = Result<Finished>>,
-    ) -> Result<Vec<ChannelSummary>> {
+    ) -> Result<()> {
         let start = std::time::Instant::now();
         let write = |channel: Result<Finished>| {
             self.check_stop()?;
             self.write_channel(&channel?, restoring, products)
         };
-        let summaries = channels.map(write).collect();
+        let written = channels.map(write).collect();
         self.timers.add("restore and write", start.elapsed());
-        summaries
+        written
     }
 
     fn write_channel(
@@ -222,30 +233,31 @@ impl Job<'_> {
         finished: &Finished,
         restoring: &RestoringBeams,
         products: &Products,
-    ) -> Result<ChannelSummary> {
+    ) -> Result<()> {
         let Finished { psf, residual, model, sumwt, inside, result } = finished;
         let (grid, channel, sumwt) = (&self.plan.grid, result.channel, *sumwt);
         // A positive pblimit blanks images; a negative one only bounds pbcor.
         let blanked = (self.config.pblimit > 0.0).then_some(inside);
 
+        let mut sums = Sums::new();
         if let Some(psf) = psf {
-            products.write(Product::Psf, channel, psf, None)?;
+            products.write(Product::Psf, channel, psf, None, &mut sums)?;
         }
-        products.write(Product::Sumwt, channel, &[sumwt as f32], None)?;
+        products.write(Product::Sumwt, channel, &[sumwt as f32], None, &mut sums)?;
         let pb = self.plan.primary_beam_plane(channel, self.config.pblimit)?;
-        products.write(Product::Pb, channel, &pb, blanked)?;
+        products.write(Product::Pb, channel, &pb, blanked, &mut sums)?;
         if products.has(Product::Mask) {
-            products.write(Product::Mask, channel, &mask_plane(&result.mask), None)?;
+            products.write(Product::Mask, channel, &mask_plane(&result.mask), None, &mut sums)?;
         }
-        products.write(Product::Residual, channel, residual, blanked)?;
-        products.write(Product::Model, channel, model, None)?;
+        products.write(Product::Residual, channel, residual, blanked, &mut sums)?;
+        products.write(Product::Model, channel, model, None, &mut sums)?;
 
         let fitted = result.beam.as_ref().ok().copied();
         let outlier = restoring.leaves_out(channel);
         let beam = restoring.of(channel, fitted);
         let mut peak = 0.0;
         if self.config.restoration && outlier {
-            self.write_blank(channel, products)?;
+            self.write_blank(channel, products, &mut sums)?;
         } else if self.config.restoration {
             let image = match (beam, fitted) {
                 (Some(beam), fitted) if sumwt > 0.0 => {
@@ -255,12 +267,23 @@ impl Job<'_> {
                 _ => residual.clone(),
             };
             peak = peak_of(&image, blanked);
-            products.write(Product::Image, channel, &image, blanked)?;
+            products.write(Product::Image, channel, &image, blanked, &mut sums)?;
             if products.has(Product::ImagePbcor) {
-                products.write(Product::ImagePbcor, channel, &pbcor(&image, &pb), Some(inside))?;
+                products.write(
+                    Product::ImagePbcor,
+                    channel,
+                    &pbcor(&image, &pb),
+                    Some(inside),
+                    &mut sums,
+                )?;
             }
         }
         let rms = if sumwt > 0.0 { Noise::of(residual, inside).sigma } else { 0.0 };
+        let sampling = &self.plan.sampling;
+        let image = (beam, outlier, rms, peak);
+        let calcres = self.config.restart.calcres;
+        let summary = super::summary::channel(result, sampling, sumwt, image, calcres);
+        self.journal.channel(&summary, sums)?;
         let done = self.channels_done.fetch_add(1, Ordering::Relaxed) + 1;
         self.progress.event(Event::Channel {
             channel,
@@ -270,18 +293,18 @@ impl Job<'_> {
             peak_residual: result.minor.last().map_or(0.0, |m| f64::from(m.peak_res)),
             stopcode: result.stop.code(),
         });
-        let sampling = &self.plan.sampling;
-        let image = (beam, outlier, rms, peak);
-        Ok(super::summary::channel(result, sampling, sumwt, image, self.config.restart.calcres))
+        Ok(())
     }
 
     /// Restored images of a channel that cannot have the cube's beam: all pixels invalid.
-    fn write_blank(&self, channel: usize, products: &Products) -> Result<()> {
+    fn write_blank(&self, channel: usize, products: &Products, sums: &mut Sums) -> Result<()> {
         let grid = &self.plan.grid;
         let nothing = Mask::new(grid.nx, grid.ny, false);
         let zeros = vec![0.0; grid.npix()];
-        products.write(Product::Image, channel, &zeros, Some(&nothing))?;
-        products.write(Product::ImagePbcor, channel, &zeros, Some(&nothing))
+        for product in [Product::Image, Product::ImagePbcor] {
+            products.write(product, channel, &zeros, Some(&nothing), sums)?;
+        }
+        Ok(())
     }
 }
 

@@ -75,6 +75,24 @@ impl Batches {
             device_bytes: costs.device.as_ref().map(|d| d.bytes(size, grid_count)),
         })
     }
+
+    /// The batches that hold these channels (ascending), without others. No result depends on the batch that
+    /// a channel is in.
+    pub fn of(&self, channels: &[usize]) -> Vec<Range<usize>> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for batch in &self.channels {
+            let within = channels.iter().copied().filter(|c| batch.contains(c));
+            let mut open: Option<Range<usize>> = None;
+            for channel in within {
+                match &mut open {
+                    Some(part) if part.end == channel => part.end += 1,
+                    _ => parts.extend(open.replace(channel..channel + 1)),
+                }
+            }
+            parts.extend(open);
+        }
+        parts
+    }
 }
 
 /// What channels cost.

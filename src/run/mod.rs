@@ -5,17 +5,27 @@ mod batch;
 mod batches;
 mod choice;
 mod earlier;
+mod journal;
 mod machine;
 mod masks;
+mod part;
 mod plan;
 mod products;
 mod share;
+mod stoppable;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-use std::{sync::atomic::AtomicUsize, time::Instant};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use batch::{Job, RestoringBeams};
 pub(crate) use machine::free_memory;
@@ -23,8 +33,9 @@ pub(crate) use machine::free_memory;
 use batches::{Batches, Limits};
 use choice::Processor;
 use earlier::Earlier;
+use part::{End, Part};
 use plan::Plan;
-use products::{ProductBeams, Products};
+use products::Products;
 use share::share;
 use timers::Timers;
 
@@ -35,9 +46,8 @@ use crate::{
     beam::{Beam, beam_outliers, common_beam},
     clean::{self, CleanParams, Scope},
     config::{CommonBeamOutliers, Config, CycleControl, RestoringBeam},
-    cube,
     error::Result,
-    report::{Bus, ChannelSummary, Event, Progress, Resources, Summary},
+    report::{Bus, Event, Progress, Resources, Summary},
     weighting::Weighting,
 };
 
@@ -51,9 +61,7 @@ use crate::{
 /// [`Error::Stopped`](crate::Error::Stopped) after a signal.
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let started = Instant::now();
-    if !config.replaces() {
-        cube::check_absent(&config.imagename, &config.products, &config.formats)?;
-    }
+    part::check_free(config)?;
     progress.event(Event::Stage { name: "reading metadata".into() });
     let plan = Plan::new(config)?;
     for message in &plan.warnings {
@@ -113,6 +121,9 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         message: plan.describe(&batches, &backend),
     });
     let masks = masks::policy(config, plan, earlier)?;
+    // The CPU's bits depend neither on its kind nor on the number of threads.
+    let device = if devices[0].memory() == Memory::Host { "cpu" } else { &names[0] };
+    let part = Part::open(config, plan, device, progress)?;
     let mut job = Job {
         config,
         plan,
@@ -128,51 +139,25 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         density: None,
         clean: clean_params(config),
         masks: &*masks,
+        journal: Arc::clone(&part.journal),
         progress,
         channels_done: AtomicUsize::new(0),
         timers: Timers::default(),
     };
-    job.density = cube_density(&job)?;
-    let known = beams_in_advance(&job, devices)?;
-    let products = Products::create(config, &plan.spec)?;
-    // Planes in the host's memory are written from where they are. A device gives its planes up, so
-    // that it can go on with the next batch while the host restores and writes.
-    let in_place = devices[0].memory() == Memory::Host;
-    let finished = share(
-        devices,
-        batches.channels.len(),
-        |device, batch| {
-            let cleaned = job.clean_batch(device, batches.channels[batch].clone())?;
-            let restoring = restoring_beams(config, known.as_deref(), &cleaned.results);
-            let left = match in_place {
-                true => Left::Written(job.write_batch(cleaned, &restoring, &products)?),
-                false => Left::Planes(job.leave(cleaned, &products)?),
-            };
-            Ok((left, restoring))
-        },
-        |(left, restoring)| {
-            let channels = match left {
-                Left::Written(channels) => channels,
-                Left::Planes(planes) => job.write_finished(planes, &restoring, &products)?,
-            };
-            let restored = match restoring {
-                RestoringBeams::Same { beam, .. } => Some(beam),
-                RestoringBeams::PerChannel => None,
-            };
-            Ok((channels, restored))
-        },
-    )?;
-    let restored = finished.iter().find_map(|(_, beam)| *beam);
-    let channels: Vec<ChannelSummary> = finished.into_iter().flat_map(|batch| batch.0).collect();
-    progress.event(Event::Stage { name: "completing the products".into() });
-    let fitted = channels.iter().map(|c| c.beam).collect();
-    let paths =
-        job.timers.time("complete", || products.finish(&ProductBeams { fitted, restored }))?;
+    let end = match part.before.completed {
+        true => part.publish_rest()?,
+        false => image_part(&mut job, part, devices)?,
+    };
     report_bad_data(&job);
+    let (paths, channels, unfinished) = match end {
+        End::Complete { paths, channels } => (paths, channels, None),
+        End::Unfinished { channels, missing } => (Vec::new(), channels, Some(missing)),
+    };
     let summary = Summary {
         command: config.command.clone(),
         control: summary::control(config),
         channels,
+        unfinished,
         resources: Resources {
             backend,
             backend_reason: reason,
@@ -181,7 +166,8 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
             stages: job.timers.stages(),
             clock: devices.first().map(B::clock).unwrap_or_default(),
             bytes_read: job.timers.read().bytes_read,
-            bytes_written: machine::bytes_on_disk(&paths),
+            bytes_written: job.timers.written(),
+            bytes_on_disk: machine::bytes_on_disk(&paths),
             peak_rss: machine::peak_rss(),
             peak_device: devices.iter().filter_map(Backend::peak_memory).max(),
         },
@@ -194,10 +180,81 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     Ok(summary)
 }
 
-/// What a batch leaves when its device goes on.
-enum Left {
-    Written(Vec<ChannelSummary>),
-    Planes(Vec<batch::Finished>),
+/// Images the channels of a part that are not done yet, and completes the cube if they are its last.
+fn image_part<B: Backend>(job: &mut Job<'_>, mut part: Part<'_>, devices: &[B]) -> Result<End> {
+    let prepared = prepare(job, &part, devices);
+    let known = match prepared {
+        Ok(known) => known,
+        Err(error) => {
+            part.give_up(&error);
+            return Err(error);
+        }
+    };
+    let products = part.products(job.plan)?;
+    let to_do = job.batches.of(&part.to_do());
+    job.channels_done.store(part.finished_before(), Ordering::Relaxed);
+    let imaged = image_batches(job, devices, &to_do, known.as_deref(), &products);
+    job.timers.add_written(products.bytes_written());
+    if let Err(error) = imaged {
+        // What was finished should survive whatever comes next. If this fails too, that error is the
+        // lesser news: what is not on disk is found out by its checksum.
+        let _ = products.sync().and_then(|()| part.journal.sync());
+        return Err(error);
+    }
+    job.progress.event(Event::Stage { name: "completing the products".into() });
+    let start = Instant::now();
+    let end = part.finish(products);
+    job.timers.add("complete", start.elapsed());
+    end
+}
+
+/// What has to be known of the whole cube before its first channel is imaged: densities, beams.
+fn prepare<B: Backend>(
+    job: &mut Job<'_>,
+    part: &Part<'_>,
+    devices: &[B],
+) -> Result<Option<Vec<Option<Beam>>>> {
+    job.density = cube_density(job)?;
+    let whole = job.batches.channels.len() == 1 && part.to_do().len() == job.plan.nchan();
+    if whole || part.before.beams.is_some() {
+        return Ok(part.before.beams.clone().filter(|_| !whole));
+    }
+    let known = beams_in_advance(job, devices)?;
+    if let Some(beams) = &known {
+        job.journal.beams(beams)?;
+    }
+    Ok(known)
+}
+
+/// Images batches and writes the planes of their channels.
+fn image_batches<B: Backend>(
+    job: &Job<'_>,
+    devices: &[B],
+    batches: &[Range<usize>],
+    known: Option<&[Option<Beam>]>,
+    products: &Products,
+) -> Result<()> {
+    // Planes in the host's memory are written from where they are. A device gives its planes up, so
+    // that it can go on with the next batch while the host restores and writes.
+    let in_place = devices[0].memory() == Memory::Host;
+    share(
+        devices,
+        batches.len(),
+        |device, batch| {
+            let cleaned = job.clean_batch(device, batches[batch].clone())?;
+            let restoring = restoring_beams(job.config, known, &cleaned.results);
+            if in_place {
+                job.write_batch(cleaned, &restoring, products)?;
+                return Ok(None);
+            }
+            Ok(Some((job.leave(cleaned, products)?, restoring)))
+        },
+        |left| match left {
+            Some((planes, restoring)) => job.write_finished(planes, &restoring, products),
+            None => Ok(()),
+        },
+    )
+    .map(drop)
 }
 
 /// What crossed between host and devices, if there are any.
@@ -223,11 +280,11 @@ fn cube_density(job: &Job<'_>) -> Result<Option<crate::weighting::CubeDensity>> 
     Ok(Some(density))
 }
 
-/// The fitted beams of all channels, where the first batch can only be restored once they are known:
-/// a common beam, and more than one batch.
+/// The fitted beams of all channels, where the first batch can only be restored once they are known: for a
+/// common beam, where the batch is not the whole cube.
 fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<Vec<Option<Beam>>>> {
     let common = job.config.restoration && job.config.restoringbeam == RestoringBeam::Common;
-    if !common || job.batches.channels.len() == 1 {
+    if !common {
         return Ok(None);
     }
     job.progress.event(Event::Stage { name: "PSFs for the common beam".into() });

@@ -229,6 +229,9 @@ fn cube_spec(
         object: ms.fields()[selected.fields()[0]].name.clone(),
         obsdate_mjd: selected.rows().slots[0].time / 86_400.0,
         telescope_position_m,
-        history: vec![format!("cubeclean {}", env!("CARGO_PKG_VERSION")), config.command.clone()],
+        history: vec![
+            format!("cubeclean {}", env!("CARGO_PKG_VERSION")),
+            config.cube_command.clone(),
+        ],
     }
 }

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
+use super::journal::Sums;
 use crate::{
     beam::Beam,
     config::Config,
-    cube::{self, Beams, CubeSpec, CubeWriter, Product, Start},
+    cube::{self, Beams, CubeSpec, CubeWriter, Format, Product, Start},
     error::Result,
     mask::Mask,
 };
 
 /// Writers of all products of a run.
 pub(super) struct Products {
-    writers: Vec<(Product, Box<dyn CubeWriter>)>,
+    writers: Vec<(Product, Format, Box<dyn CubeWriter>)>,
 }
 
 /// Beams that the products' headers carry.
@@ -24,57 +25,104 @@ pub(super) struct ProductBeams {
 }
 
 impl Products {
-    /// Starts all products; none has its final name before [`Products::finish`].
-    pub fn create(config: &Config, spec: &CubeSpec) -> Result<Self> {
-        let mut writers = Vec::new();
-        for &product in &config.products {
-            for &format in &config.formats {
-                let (name, replaces) = (&config.imagename, config.replaces());
-                let writer =
-                    cube::create(name, product, format, spec, Start::New { overwrite: replaces })?;
-                writers.push((product, writer));
-            }
-        }
-        Ok(Self { writers })
+    /// Starts all products, or joins those of an unfinished cube; none has its final name before
+    /// [`Products::publish`].
+    pub fn create(config: &Config, spec: &CubeSpec, start: Start) -> Result<Self> {
+        let create = |(product, format)| {
+            let writer = cube::create(&config.imagename, product, format, spec, start)?;
+            Ok((product, format, writer))
+        };
+        Ok(Self { writers: each(config).map(create).collect::<Result<_>>()? })
     }
 
     /// Whether a product is asked for.
     pub fn has(&self, product: Product) -> bool {
-        self.writers.iter().any(|(p, _)| *p == product)
+        self.writers.iter().any(|(p, _, _)| *p == product)
     }
 
-    /// Writes a channel's plane of a product in every format asked for, or in none.
+    /// Writes a channel's plane of a product in every format asked for, or in none, and notes the checksums.
     pub fn write(
         &self,
         product: Product,
         channel: usize,
         values: &[f32],
         valid: Option<&Mask>,
+        sums: &mut Sums,
     ) -> Result<()> {
-        for (_, writer) in self.writers.iter().filter(|(p, _)| *p == product) {
-            writer.write_plane(0, channel, values, valid)?;
+        for (_, format, writer) in self.writers.iter().filter(|(p, _, _)| *p == product) {
+            sums.push((product, *format, writer.write_plane(0, channel, values, valid)?));
         }
         Ok(())
     }
 
-    /// Completes all products and gives them their names. Products are completed at the same time, a
-    /// thread each: what takes time is waiting for the disk.
-    pub fn finish(self, beams: &ProductBeams) -> Result<Vec<PathBuf>> {
+    /// Whether all planes of a channel are on disk as they were noted.
+    pub fn verify(&self, channel: usize, sums: &Sums) -> Result<bool> {
+        for (product, format, writer) in &self.writers {
+            let noted = sums.iter().find(|(p, f, _)| (p, f) == (product, format));
+            let Some((_, _, noted)) = noted else { return Ok(false) };
+            if writer.checksum(0, channel)? != *noted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Counts a channel's planes as written, by whatever process.
+    pub fn adopt(&self, channel: usize) {
+        self.writers.iter().for_each(|(_, _, writer)| writer.adopt_plane(0, channel));
+    }
+
+    /// Brings what is written to the disk.
+    pub fn sync(&self) -> Result<()> {
+        self.writers.iter().try_for_each(|(_, _, writer)| writer.sync())
+    }
+
+    /// Bytes handed to the system so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.writers.iter().map(|(_, _, writer)| writer.bytes_written()).sum()
+    }
+
+    /// Completes all products. At the same time, a thread each: what takes time is waiting for the disk.
+    pub fn complete(&self, beams: &ProductBeams) -> Result<()> {
         let fitted = Beams::PerPlane(beams.fitted.clone());
         let restored = beams.restored.map_or_else(|| fitted.clone(), Beams::Common);
         std::thread::scope(|scope| {
             let threads: Vec<_> = self
                 .writers
-                .into_iter()
-                .map(|(product, writer)| {
-                    let beams = if product == Product::Psf { &fitted } else { &restored };
-                    scope.spawn(move || writer.finish(beams))
+                .iter()
+                .map(|(product, _, writer)| {
+                    let beams = if *product == Product::Psf { &fitted } else { &restored };
+                    scope.spawn(move || writer.complete(beams))
                 })
                 .collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<PathBuf>>| {
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            threads.into_iter().map(join).collect()
+            threads.into_iter().try_for_each(join)
         })
     }
+
+    /// Gives the completed products their names.
+    pub fn publish(self) -> Result<Vec<PathBuf>> {
+        self.writers.into_iter().map(|(_, _, writer)| writer.publish()).collect()
+    }
+}
+
+/// The products and formats that a run writes.
+fn each(config: &Config) -> impl Iterator<Item = (Product, Format)> {
+    let formats = |product: Product| config.formats.iter().map(move |&format| (product, format));
+    config.products.iter().copied().flat_map(formats)
+}
+
+/// Gives completed products the names that they do not have yet.
+pub(super) fn publish_completed(config: &Config) -> Result<Vec<PathBuf>> {
+    let publish = |(product, format)| cube::publish_completed(&config.imagename, product, format);
+    each(config).map(publish).collect()
+}
+
+/// Removes what an interrupted run left of the products.
+pub(super) fn remove_incomplete(config: &Config) -> Result<()> {
+    each(config).try_for_each(|(product, format)| {
+        cube::remove_incomplete(&config.imagename, product, format)
+    })
 }

@@ -182,7 +182,9 @@ fn finished(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.to_string_lossy().ends_with(".incomplete") {
+        let unfinished =
+            ["incomplete", "journal"].map(|end| path.extension() == Some(end.as_ref()));
+        if path.is_dir() && !unfinished.contains(&true) {
             files.extend(finished(&path));
         } else if path.is_file() {
             files.insert(path.clone(), fs::read(&path).unwrap());

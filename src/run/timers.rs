@@ -22,6 +22,7 @@ struct Sums {
     host: Vec<(&'static str, Duration)>,
     backend: StageTimes,
     read: ReadStats,
+    written: u64,
     /// What crossed between host and devices from the dirty images to the end of clean.
     clean_traffic: Traffic,
 }
@@ -67,6 +68,16 @@ impl Timers {
         read.non_finite += stats.non_finite;
         read.bad_weight += stats.bad_weight;
         read.bytes_read += stats.bytes_read;
+    }
+
+    /// Adds bytes that the products' writers handed to the system.
+    pub fn add_written(&self, bytes: u64) {
+        self.lock().written += bytes;
+    }
+
+    /// Bytes that the products' writers handed to the system.
+    pub fn written(&self) -> u64 {
+        self.lock().written
     }
 
     /// What was read so far.

@@ -1,0 +1,56 @@
+//! A batch whose cleaning ends where a signal asks for it: between minor and major cycles, which may take
+//! long, and not only between batches.
+
+use crate::{
+    backend::{Deconvolver, MinorControl, MinorResult, Peak},
+    clean::Cycles,
+    error::Result,
+    mask::Mask,
+};
+
+/// A batch, and what says whether to go on.
+pub(super) struct Stoppable<'a, C> {
+    pub batch: &'a mut C,
+    /// An error where the run is to stop.
+    pub check: &'a (dyn Fn() -> Result<()> + Sync),
+}
+
+impl<C: Cycles> Cycles for Stoppable<'_, C> {
+    fn sumwt(&self) -> &[f64] {
+        self.batch.sumwt()
+    }
+
+    fn model_flux(&self, channel: usize) -> f64 {
+        self.batch.model_flux(channel)
+    }
+
+    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
+        self.batch.residual_plane(channel)
+    }
+
+    fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
+        self.batch.peak(channels)
+    }
+
+    fn minor_cycle(
+        &mut self,
+        deconvolver: &Deconvolver,
+        controls: &[MinorControl<'_>],
+    ) -> Result<Vec<MinorResult>> {
+        (self.check)()?;
+        self.batch.minor_cycle(deconvolver, controls)
+    }
+
+    fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
+        (self.check)()?;
+        self.batch.make_residual(channels)
+    }
+
+    fn starting_model(&self, channel: usize) -> Result<Option<Vec<f32>>> {
+        self.batch.starting_model(channel)
+    }
+
+    fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.batch.set_model(channel, values)
+    }
+}
