@@ -17,6 +17,8 @@
 pub mod error;
 pub mod units;
 
+pub(crate) mod tables;
+
 pub mod fourier;
 pub mod geometry;
 pub mod spectral;

@@ -17,8 +17,14 @@ const LATITUDE: f64 = -0.401_85;
 /// IRC+10216's, rad.
 pub(super) const DECLINATION: f64 = 0.231_80;
 
+/// IRC+10216's, rad.
+pub(super) const RIGHT_ASCENSION: f64 = 2.557;
+
 /// Hour angles of the first and the last integration, rad: three hours around transit.
 const HOUR_ANGLE: f64 = 0.393;
+
+/// From the first integration to the last, s.
+pub(super) const DURATION: f64 = 10_800.0;
 
 /// Antennas (east, north), of any unit: along a spiral whose radius grows geometrically, so that
 /// baselines are of all lengths and most of them short, as ALMA's arms have it.
@@ -32,33 +38,83 @@ fn antennas() -> impl Iterator<Item = [f64; 2]> {
     })
 }
 
-/// `count` rows of the array's baselines, integration after integration, as the Earth turns under a
-/// source at declination 13°; scaled so that the longest reaches ±[`COVERAGE`] of an image of pixels
-/// of `cell` rad at `freq_hz`. The last integration may be incomplete.
-pub fn rows(count: usize, cell: f64, freq_hz: f64) -> Rows {
-    let positions: Vec<_> = antennas().collect();
-    let pairs = (0..ANTENNAS).flat_map(|i| (0..i).map(move |j| (i, j)));
-    let baselines: Vec<[f64; 3]> = pairs
-        .map(|(i, j)| {
-            let [east, north] = [0, 1].map(|axis| positions[i][axis] - positions[j][axis]);
-            // Towards the meridian on the equator, east, and the pole.
-            [-LATITUDE.sin() * north, east, LATITUDE.cos() * north]
+/// The array's baselines, integration after integration, as the Earth turns under a source at
+/// declination 13°; scaled so that the longest reaches ±[`COVERAGE`] of an image of pixels of `cell` rad
+/// at `freq_hz`.
+pub(super) struct Tracks {
+    count: usize,
+    /// Antennas towards the meridian on the equator, east, and the pole; of any unit.
+    antennas: Vec<[f64; 3]>,
+    /// Pairs of antennas, the later one first.
+    pairs: Vec<(usize, usize)>,
+    /// Metres of a unit.
+    scale: f64,
+}
+
+impl Tracks {
+    /// Of `count` rows; the last integration may be incomplete.
+    pub(super) fn new(count: usize, cell: f64, freq_hz: f64) -> Self {
+        let on_the_ground =
+            |[east, north]: [f64; 2]| [-LATITUDE.sin() * north, east, LATITUDE.cos() * north];
+        let mut tracks = Self {
+            count,
+            antennas: antennas().map(on_the_ground).collect(),
+            pairs: (0..ANTENNAS).flat_map(|i| (0..i).map(move |j| (i, j))).collect(),
+            scale: 1.0,
+        };
+        let longest = (0..tracks.integrations())
+            .flat_map(|t| tracks.uvw_m(t))
+            .fold(0.0, |max: f64, [u, v, _]| max.max(u.abs()).max(v.abs()));
+        tracks.scale = COVERAGE / cell * SPEED_OF_LIGHT / freq_hz / longest.max(f64::MIN_POSITIVE);
+        tracks
+    }
+
+    /// Integrations, the last of them perhaps incomplete.
+    pub(super) fn integrations(&self) -> usize {
+        self.count.div_ceil(self.pairs.len())
+    }
+
+    /// Seconds from the first integration to this one: three hours in all, whatever their number.
+    pub(super) fn time(&self, integration: usize) -> f64 {
+        self.along(integration) * DURATION
+    }
+
+    /// Where between the first (0) and the last (1) an integration is.
+    fn along(&self, integration: usize) -> f64 {
+        let last = self.integrations() - 1;
+        if last > 0 { integration as f64 / last as f64 } else { 0.5 }
+    }
+
+    /// An integration's rows: (u, v, w), m.
+    pub(super) fn uvw_m(&self, integration: usize) -> impl Iterator<Item = [f64; 3]> {
+        let hour_angle = HOUR_ANGLE * (2.0 * self.along(integration) - 1.0);
+        let left = self.count - integration * self.pairs.len();
+        self.pairs.iter().take(left).map(move |&(i, j)| {
+            let baseline = [0, 1, 2].map(|axis| self.antennas[i][axis] - self.antennas[j][axis]);
+            project(&baseline, hour_angle).map(|x| x * self.scale)
         })
-        .collect();
-    let integrations = count.div_ceil(baselines.len());
+    }
+
+    /// The antennas of an integration's rows.
+    pub(super) fn pairs(&self) -> &[(usize, usize)] {
+        &self.pairs
+    }
+
+    /// Antennas towards the meridian on the equator, east, and the pole, m from the array's centre.
+    pub(super) fn antennas_m(&self) -> impl Iterator<Item = [f64; 3]> {
+        self.antennas.iter().map(|antenna| antenna.map(|x| x * self.scale))
+    }
+}
+
+/// `count` rows of the array's [`Tracks`] for an image of pixels of `cell` rad at `freq_hz`.
+pub fn rows(count: usize, cell: f64, freq_hz: f64) -> Rows {
+    let tracks = Tracks::new(count, cell, freq_hz);
     let mut rows = Rows::default();
-    for t in 0..integrations {
-        let along = if integrations > 1 { t as f64 / (integrations - 1) as f64 } else { 0.5 };
-        let hour_angle = HOUR_ANGLE * (2.0 * along - 1.0);
-        // Three hours, whatever the number of integrations.
-        rows.slots.push(Slot { time: along * 10_800.0, spw: 0, field: 0 });
-        let left = count - rows.uvw_m.len();
-        rows.uvw_m.extend(baselines.iter().take(left).map(|b| project(b, hour_angle)));
+    for t in 0..tracks.integrations() {
+        rows.slots.push(Slot { time: tracks.time(t), spw: 0, field: 0 });
+        rows.uvw_m.extend(tracks.uvw_m(t));
         rows.slot.resize(rows.uvw_m.len(), t as u32);
     }
-    let longest = rows.uvw_m.iter().fold(0.0, |max: f64, [u, v, _]| max.max(u.abs()).max(v.abs()));
-    let scale = COVERAGE / cell * SPEED_OF_LIGHT / freq_hz / longest.max(f64::MIN_POSITIVE);
-    rows.uvw_m.iter_mut().flatten().for_each(|x| *x *= scale);
     rows
 }
 

@@ -2,7 +2,7 @@
 
 use std::{f64::consts::PI, sync::Arc};
 
-use super::{array, sky};
+use super::{array, sky::Sky};
 use crate::{
     backend::{Backend, Batch},
     error::{Error, Result},
@@ -97,9 +97,12 @@ impl Job {
     /// Plans the operator.
     pub(super) fn plan(&self) -> Result<OperatorPlan> {
         self.check()?;
-        let cell = FIELD_RAD / self.pixels as f64;
-        let phase_center =
-            Direction { ra: 2.557, dec: array::DECLINATION, frame: DirectionFrame::Icrs };
+        let cell = self.cell();
+        let phase_center = Direction {
+            ra: array::RIGHT_ASCENSION,
+            dec: array::DECLINATION,
+            frame: DirectionFrame::Icrs,
+        };
         let image = ImageGrid {
             nx: self.pixels,
             ny: self.pixels,
@@ -130,6 +133,16 @@ impl Job {
             available: readable(available),
             remedy: "give fewer --channels or --grids, or a smaller --pixels".into(),
         })
+    }
+
+    /// Edge of a pixel, rad.
+    pub(super) fn cell(&self) -> f64 {
+        FIELD_RAD / self.pixels as f64
+    }
+
+    /// How far from the phase centre sources are: all of them are in the mask.
+    pub(super) fn sky_radius(&self) -> f64 {
+        0.9 * self.mask_radius() * self.cell()
     }
 
     /// Radius of the mask in pixels.
@@ -169,7 +182,7 @@ impl Synthetic {
     /// Makes what is not planned yet.
     pub(super) fn of_plan(job: &Job, plan: OperatorPlan) -> Self {
         let radius = job.mask_radius();
-        let block = block(plan.rows(), job.channels, 0.9 * radius * plan.image.cell_x);
+        let block = block(plan.rows(), job.channels, job.sky_radius());
         let centre = (job.pixels / 2) as f64;
         let mask = Mask::from_fn(job.pixels, job.pixels, |x, y| {
             (x as f64 - centre).hypot(y as f64 - centre) <= radius
@@ -179,16 +192,17 @@ impl Synthetic {
 }
 
 /// Observed frequency of a channel.
-fn freq_hz(channel: usize) -> f64 {
+pub(super) fn freq_hz(channel: usize) -> f64 {
     FREQ_HZ + WIDTH_HZ * channel as f64
 }
 
 /// Visibilities of all channels.
 fn block(rows: &Arc<Rows>, channels: usize, radius: f64) -> VisBlock {
+    let sky = Sky::new(radius);
     let layers = (0..channels).map(|channel| Layer {
         channel,
         freq_hz: vec![freq_hz(channel); rows.slots.len()],
-        vis: sky::visibilities(rows, radius, freq_hz(channel), channel),
+        vis: sky.visibilities(rows, freq_hz(channel), channel),
         weight: vec![1.0; rows.uvw_m.len()],
     });
     VisBlock { rows: Arc::clone(rows), channels: 0..channels, layers: layers.collect() }

@@ -3,7 +3,7 @@
 //!
 //! [`Job`] says how large, [`Synthetic`] is the job with its visibilities, [`measure`] runs it on a
 //! backend through the same [`crate::backend::Batch`] that images are made with, [`run`] does all of
-//! that for several backends and compares their planes.
+//! that for several backends and compares their planes. [`write_ms`] gives the job to other programs.
 
 mod array;
 mod job;
@@ -13,12 +13,14 @@ mod sky;
 #[cfg(test)]
 mod tests;
 mod work;
+mod write_ms;
 
 pub use array::{ANTENNAS, COVERAGE, rows};
 pub use job::{FIELD_RAD, FREQ_HZ, Job, Synthetic, WIDTH_HZ};
 pub use measure::{Measured, Steps, measure};
 pub use report::{BackendReport, Differences, Report, StageReport};
 pub use work::Work;
+pub use write_ms::write_ms;
 
 use crate::{
     backend::{

@@ -35,23 +35,36 @@ fn sources(radius: f64) -> Vec<Source> {
         .collect()
 }
 
-/// Visibilities of all rows at one frequency; `channel` is the noise's seed.
-pub(super) fn visibilities(
-    rows: &Rows,
-    radius: f64,
-    freq_hz: f64,
-    channel: usize,
-) -> Vec<Complex32> {
-    let sources = sources(radius);
-    let turns = TAU * freq_hz / SPEED_OF_LIGHT;
-    let seen = |(row, [u, v, w]): (usize, &[f64; 3])| {
+/// The sky and the noise.
+pub(super) struct Sky(Vec<Source>);
+
+impl Sky {
+    /// Sources within `radius` (a direction cosine) of the phase centre.
+    pub(super) fn new(radius: f64) -> Self {
+        Self(sources(radius))
+    }
+
+    /// A row's visibility at one frequency; `channel` and `row` are the noise's seed.
+    pub(super) fn visibility(
+        &self,
+        [u, v, w]: [f64; 3],
+        freq_hz: f64,
+        channel: usize,
+        row: usize,
+    ) -> Complex32 {
+        let turns = TAU * freq_hz / SPEED_OF_LIGHT;
         let mut sum = noise(((channel as u64) << 32) | row as u64);
-        for s in &sources {
+        for s in &self.0 {
             sum += Complex64::from_polar(s.flux, turns * (u * s.l + v * s.m + w * s.n_minus_1));
         }
         Complex32::new(sum.re as f32, sum.im as f32)
-    };
-    rows.uvw_m.par_iter().enumerate().map(seen).collect()
+    }
+
+    /// Visibilities of all rows at one frequency.
+    pub(super) fn visibilities(&self, rows: &Rows, freq_hz: f64, channel: usize) -> Vec<Complex32> {
+        let seen = |(row, uvw): (usize, &[f64; 3])| self.visibility(*uvw, freq_hz, channel, row);
+        rows.uvw_m.par_iter().enumerate().map(seen).collect()
+    }
 }
 
 /// Gaussian noise (Box and Muller's), the same for the same seed whatever the threads.

@@ -82,6 +82,12 @@ pub struct BenchArgs {
     /// CPU threads. Default: one per core.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Write the job as a MeasurementSet, for other programs, in place of measuring it.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["json", "device", "backends"])]
+    pub write_ms: Option<PathBuf>,
+    /// With --write-ms: replace a MeasurementSet that is there.
+    #[arg(long, requires = "write_ms")]
+    pub overwrite: bool,
     /// Write the figures as JSON to a file; to standard output, in place of the table, with -.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -29,6 +29,9 @@ pub fn run(args: &BenchArgs, watcher: &Watcher) -> Result<()> {
         },
         grids: args.grids,
     };
+    if let Some(path) = &args.write_ms {
+        return thread_pool(args.threads)?.install(|| bench::write_ms(&job, path, args.overwrite));
+    }
     let backend = |backend: &BackendArg| match backend {
         BackendArg::Cpu => Kind::Cpu,
         BackendArg::Gpu => Kind::Gpu,

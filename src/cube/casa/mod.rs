@@ -1,6 +1,5 @@
 //! CASA images, written in place: a table directory with tiles of pixels, a mask, and keywords.
 
-mod aips;
 mod keywords;
 mod logtable;
 mod tables;
@@ -11,14 +10,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{error::Result, mask::Mask};
+use crate::{
+    error::Result,
+    mask::Mask,
+    tables::aips::{self, Record},
+};
 
 use super::{
     Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
     pixel_file::PixelFile,
     staging::{Staging, TILE_FILE, sync_directory},
 };
-use aips::Record;
 use tables::{Element, TiledTable};
 use tiles::TileLayout;
 

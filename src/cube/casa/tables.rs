@@ -1,10 +1,14 @@
 //! Metadata files of the tables that make up a CASA image: `table.dat`, `.info`, `.lock`, `.f0`.
 
-use std::{fs, io::Write, path::Path};
+use std::path::Path;
 
-use crate::error::{Error, Result};
-
-use super::aips::{AipsStream, Order, Record};
+use crate::{
+    error::Result,
+    tables::{
+        aips::{AipsStream, Order, Record},
+        dat::{Manager, bind, column_set, file_entry, lock, plain_table, table_desc, write_file},
+    },
+};
 
 /// Element type of a tiled table's one array column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ impl TiledTable<'_> {
         let info = format!("Type = {}\nSubType = \n\n", self.kind);
         write_file(&directory.join("table.info"), info.as_bytes())?;
         write_file(&directory.join("table.f0"), &self.tiled_header())?;
-        write_file(&directory.join("table.lock"), &lock(1, 1))?;
+        write_file(&directory.join("table.lock"), &lock(1, 1, 1))?;
         write_file(&directory.join("table.dat"), &self.description())
     }
 
@@ -66,8 +70,8 @@ impl TiledTable<'_> {
                 s.u32(1);
                 self.column_desc(s);
             });
-            column_set(s, 1, "TiledCellStMan", &[], |s| {
-                bind(s, self.column);
+            column_set(s, 1, &[Manager::new("TiledCellStMan")], |s| {
+                bind(s, self.column, 0);
                 s.bool(false); // the shape is the cell's own
             });
         })
@@ -107,7 +111,7 @@ impl TiledTable<'_> {
                 s.u32(4); // dimensions
                 s.u32(1); // files
                 s.bool(true);
-                self.file_entry(s);
+                file_entry(s, 0, self.data_bytes);
                 s.u32(1); // hypercubes
                 s.u32(1); // version of the hypercube entry
                 s.record("Record", &Record::default());
@@ -121,95 +125,4 @@ impl TiledTable<'_> {
         });
         s.into_bytes()
     }
-
-    /// Version 2 of the entry has a 64-bit length; casacore uses it from 2 GiB on.
-    fn file_entry(&self, s: &mut AipsStream) {
-        let long = self.data_bytes > i32::MAX as u64;
-        s.u32(if long { 2 } else { 1 });
-        s.u32(0); // file number
-        if long { s.u64(self.data_bytes) } else { s.u32(self.data_bytes as u32) }
-    }
-}
-
-/// `table.dat` of a table whose description and column set `body` writes.
-pub(super) fn plain_table(nrow: u32, body: impl FnOnce(&mut AipsStream)) -> Vec<u8> {
-    let mut s = AipsStream::new(Order::Big);
-    s.object("Table", 2, |s| {
-        s.u32(nrow);
-        s.u32(1); // the data are little-endian
-        s.str("PlainTable");
-        body(s);
-    });
-    s.into_bytes()
-}
-
-/// A table description; `columns` writes their number and descriptions.
-pub(super) fn table_desc(
-    s: &mut AipsStream,
-    comment: &str,
-    keywords: &Record,
-    private_keywords: &Record,
-    columns: impl FnOnce(&mut AipsStream),
-) {
-    s.object("TableDesc", 2, |s| {
-        s.str("");
-        s.str("");
-        s.str(comment);
-        s.record("TableRecord", keywords);
-        s.record("TableRecord", private_keywords);
-        columns(s);
-    });
-}
-
-/// The binding of all columns to one data manager, number 0, and the manager's blob.
-pub(super) fn column_set(
-    s: &mut AipsStream,
-    nrow: u32,
-    manager: &str,
-    blob: &[u8],
-    bindings: impl FnOnce(&mut AipsStream),
-) {
-    s.i32(-2); // version 2
-    s.u32(nrow);
-    s.u32(1); // next free sequence number
-    s.u32(1); // managers
-    s.str(manager);
-    s.u32(0);
-    bindings(s);
-    s.blob(blob);
-}
-
-/// The binding of one column to data manager 0.
-pub(super) fn bind(s: &mut AipsStream, column: &str) {
-    s.u32(2);
-    s.str(column);
-    s.u32(1);
-    s.u32(0);
-}
-
-/// `table.lock`: no lock held, and the live row count.
-pub(super) fn lock(nrow: u32, ncolumn: i32) -> Vec<u8> {
-    let mut s = AipsStream::new(Order::Big);
-    s.object("sync", 1, |s| {
-        s.u32(nrow);
-        s.i32(ncolumn);
-        s.u32(1); // modify counter
-        s.u32(1); // table change counter
-        s.block(&[1]); // change counter of the data manager
-    });
-    let sync = s.into_bytes();
-    let mut lock = vec![0; 260]; // request slots
-    lock.extend((sync.len() as u32).to_be_bytes());
-    lock.extend(sync);
-    lock
-}
-
-/// Writes a small file and syncs it.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = fs::File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|e| Error::io("write", path, e))
 }

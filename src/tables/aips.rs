@@ -5,13 +5,13 @@ const MAGIC: u32 = 0xbebe_bebe;
 
 /// Byte order of a stream: table metadata is always big-endian, data managers follow the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     Big,
     Little,
 }
 
 /// A stream being written.
-pub(super) struct AipsStream {
+pub(crate) struct AipsStream {
     bytes: Vec<u8>,
     order: Order,
     depth: usize,
@@ -19,15 +19,17 @@ pub(super) struct AipsStream {
 
 /// The value of a keyword.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Bool(bool),
     Int(i32),
     UInt(u32),
+    Float(f32),
     Double(f64),
     String(String),
     /// A subtable, by the path that is stored.
     Table(&'static str),
     Ints(Vec<i32>),
+    UInts(Vec<u32>),
     Floats(Vec<f32>),
     Doubles(Vec<f64>),
     /// A square matrix.
@@ -38,17 +40,17 @@ pub(super) enum Value {
 
 /// Keywords in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Record(Vec<(String, Value)>);
+pub(crate) struct Record(Vec<(String, Value)>);
 
 impl Record {
     /// Appends a keyword.
-    pub(super) fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.push((name.into(), value.into()));
         self
     }
 
     /// Appends all keywords of another record.
-    pub(super) fn with_all(mut self, other: Self) -> Self {
+    pub(crate) fn with_all(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
@@ -65,8 +67,8 @@ macro_rules! value_from {
 }
 
 value_from! {
-    bool => Bool, i32 => Int, u32 => UInt, f64 => Double, &str => String, String => String,
-    Vec<i32> => Ints, Vec<f32> => Floats, Vec<f64> => Doubles, Vec<String> => Strings,
+    bool => Bool, i32 => Int, u32 => UInt, f32 => Float, f64 => Double, &str => String, String => String,
+    Vec<i32> => Ints, Vec<u32> => UInts, Vec<f32> => Floats, Vec<f64> => Doubles, Vec<String> => Strings,
     Record => Record,
 }
 
@@ -77,10 +79,12 @@ impl Value {
             Self::Bool(_) => 0,
             Self::Int(_) => 5,
             Self::UInt(_) => 6,
+            Self::Float(_) => 7,
             Self::Double(_) => 8,
             Self::String(_) => 11,
             Self::Table(_) => 12,
             Self::Ints(_) => 18,
+            Self::UInts(_) => 19,
             Self::Floats(_) => 20,
             Self::Doubles(_) | Self::Matrix(_) => 21,
             Self::Strings(_) => 24,
@@ -91,7 +95,7 @@ impl Value {
 
 macro_rules! put_number {
     ($($name:ident: $type:ty),*) => {
-        $(pub(super) fn $name(&mut self, value: $type) {
+        $(pub(crate) fn $name(&mut self, value: $type) {
             match self.order {
                 Order::Big => self.bytes.extend(value.to_be_bytes()),
                 Order::Little => self.bytes.extend(value.to_le_bytes()),
@@ -101,33 +105,33 @@ macro_rules! put_number {
 }
 
 impl AipsStream {
-    pub(super) fn new(order: Order) -> Self {
+    pub(crate) fn new(order: Order) -> Self {
         Self { bytes: Vec::new(), order, depth: 0 }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
     put_number!(u32: u32, i32: i32, u64: u64, f32: f32, f64: f64);
 
-    pub(super) fn bool(&mut self, value: bool) {
+    pub(crate) fn bool(&mut self, value: bool) {
         self.bytes.push(value.into());
     }
 
-    pub(super) fn str(&mut self, text: &str) {
+    pub(crate) fn str(&mut self, text: &str) {
         self.u32(text.len() as u32);
         self.bytes.extend(text.as_bytes());
     }
 
     /// Bytes of another stream, behind their length.
-    pub(super) fn blob(&mut self, blob: &[u8]) {
+    pub(crate) fn blob(&mut self, blob: &[u8]) {
         self.u32(blob.len() as u32);
         self.bytes.extend(blob);
     }
 
     /// An object: its length (which counts itself), type and version, then what `body` writes.
-    pub(super) fn object(&mut self, kind: &str, version: u32, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn object(&mut self, kind: &str, version: u32, body: impl FnOnce(&mut Self)) {
         if self.depth == 0 {
             self.u32(MAGIC);
         }
@@ -147,7 +151,7 @@ impl AipsStream {
     }
 
     /// A shape (casacore's `IPosition`).
-    pub(super) fn shape(&mut self, shape: &[usize]) {
+    pub(crate) fn shape(&mut self, shape: &[usize]) {
         self.object("IPosition", 1, |s| {
             s.u32(shape.len() as u32);
             shape.iter().for_each(|&n| s.i32(n as i32));
@@ -155,7 +159,7 @@ impl AipsStream {
     }
 
     /// A `Block` of unsigned integers.
-    pub(super) fn block(&mut self, values: &[u32]) {
+    pub(crate) fn block(&mut self, values: &[u32]) {
         self.object("Block", 1, |s| {
             s.u32(values.len() as u32);
             values.iter().for_each(|&v| s.u32(v));
@@ -163,7 +167,7 @@ impl AipsStream {
     }
 
     /// A record object: of kind `TableRecord` in keywords, `Record` elsewhere.
-    pub(super) fn record(&mut self, kind: &str, record: &Record) {
+    pub(crate) fn record(&mut self, kind: &str, record: &Record) {
         self.object(kind, 1, |s| {
             s.object("RecordDesc", 2, |s| s.record_fields(record));
             s.i32(1); // "variable": fields may be added
@@ -183,6 +187,7 @@ impl AipsStream {
                 Value::Record(_) => self.object("RecordDesc", 2, |s| s.i32(0)),
                 Value::Table(_) => self.str(""),
                 Value::Ints(_)
+                | Value::UInts(_)
                 | Value::Floats(_)
                 | Value::Doubles(_)
                 | Value::Matrix(_)
@@ -196,6 +201,7 @@ impl AipsStream {
                 Value::Bool(_)
                 | Value::Int(_)
                 | Value::UInt(_)
+                | Value::Float(_)
                 | Value::Double(_)
                 | Value::String(_) => {}
             }
@@ -208,10 +214,12 @@ impl AipsStream {
             Value::Bool(v) => self.bool(*v),
             Value::Int(v) => self.i32(*v),
             Value::UInt(v) => self.u32(*v),
+            Value::Float(v) => self.f32(*v),
             Value::Double(v) => self.f64(*v),
             Value::String(v) => self.str(v),
             Value::Table(v) => self.str(v),
             Value::Ints(v) => self.array("Array<Int>", &[v.len()], v, |s, &x| s.i32(x)),
+            Value::UInts(v) => self.array("Array<uInt>", &[v.len()], v, |s, &x| s.u32(x)),
             Value::Floats(v) => self.array("Array<float>", &[v.len()], v, |s, &x| s.f32(x)),
             Value::Doubles(v) => self.array("Array<double>", &[v.len()], v, |s, &x| s.f64(x)),
             Value::Matrix(v) => {
