@@ -119,6 +119,18 @@ impl Selected {
         Ok((RawBlock { spw, channels, rows, vis, weight }, stats))
     }
 
+    /// Channels that a tile of the visibilities holds, by the first row's; 1 where that is not known.
+    pub fn tile_channels(&self) -> usize {
+        let table = self.ms.table();
+        let tile = table.column(self.column).and_then(|column| match self.table_rows.first() {
+            Some(&row) => table.tile_shape(column, row),
+            None => Ok(None),
+        });
+        // What is wrong with the table is found out when it is read.
+        let channels = tile.ok().flatten().and_then(|tile| tile.get(1).copied());
+        channels.map_or(1, |n| n.max(1) as usize)
+    }
+
     fn columns(&self) -> Result<Columns<'_>> {
         let table = self.ms.table();
         Ok(Columns {

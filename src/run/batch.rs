@@ -16,6 +16,7 @@ use super::{
     journal::{Journal, Sums},
     plan::Plan,
     products::Products,
+    source::Source,
     stoppable::Stoppable,
     timers::Timers,
 };
@@ -47,7 +48,8 @@ pub(super) struct Job<'a> {
     pub journal: Arc<Journal>,
     pub progress: &'a dyn Progress,
     pub channels_done: AtomicUsize,
-    pub timers: Timers,
+    pub source: Source<'a>,
+    pub timers: &'a Timers,
 }
 
 /// A cleaned batch that is still in the backend's memory.
@@ -84,18 +86,7 @@ impl Job<'_> {
     /// Reads the visibilities of image channels, with natural weights.
     pub fn load(&self, channels: Range<usize>) -> Result<VisBlock> {
         self.check_stop()?;
-        let raws = self.timers.time("read", || {
-            self.plan
-                .sampling
-                .needed(channels.clone())
-                .into_iter()
-                .map(|(spw, range)| {
-                    let (raw, stats) = self.plan.selected.read(spw, range)?;
-                    self.timers.add_read(&stats);
-                    Ok(raw)
-                })
-                .collect::<Result<Vec<_>>>()
-        })?;
+        let raws = self.source.raws(&channels)?;
         let Plan { sampling, rows, .. } = self.plan;
         Ok(self.timers.time("resample", || resample(sampling, rows, &raws, channels)))
     }

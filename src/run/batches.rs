@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::plan::Plan;
+use super::{
+    plan::Plan,
+    source::{self, Blocks},
+};
 use crate::{
     backend::{Backend, Batch, Memory},
     error::{Error, Result},
@@ -13,11 +16,18 @@ use crate::{
 /// busy with one dispatch, and no more, as grids are larger than planes.
 const DEVICE_GRIDS: usize = 8;
 
+/// Channels of a batch for each thread of the host, and on a device, at most. More would gain little; a run
+/// that is killed loses the batch in hand, and nothing is written before its first batch is done.
+const CHANNELS_A_THREAD: usize = 8;
+const DEVICE_CHANNELS: usize = 64;
+
 /// How the cube's channels go through the backend.
 #[derive(Debug)]
 pub(super) struct Batches {
     /// Image channels of each batch.
     pub channels: Vec<Range<usize>>,
+    /// What is read in one pass each.
+    pub blocks: Blocks,
     /// Channels of a batch that have a uv grid at a time.
     pub grid_count: usize,
     /// Estimate of the host memory that all batches in work take, bytes.
@@ -43,35 +53,31 @@ impl Batches {
     /// # Errors
     /// [`Error::Resources`] if not even one channel fits, or not all where all are needed at once.
     pub fn new<B: Backend>(plan: &Plan, devices: &[B], limits: &Limits) -> Result<Self> {
-        let nchan = plan.nchan();
         // One control over the cube is one batch, and a batch is on one device.
         let devices = if limits.whole_cube { &devices[..1] } else { devices };
         let costs = Costs::new(plan, devices, limits);
-        costs.fits(1, 1, limits).map_err(|e| e.error(1))?;
-        let most = if limits.whole_cube {
-            let grids = |n| costs.grids(n).max(1);
-            let fits = (1..=grids(nchan)).rev().any(|g| costs.fits(nchan, g, limits).is_ok());
-            if !fits {
-                costs.fits(nchan, 1, limits).map_err(|e| e.error(nchan))?;
-            }
-            nchan
-        } else {
-            let fits = |&n: &usize| costs.fits(n, costs.grids(n), limits).is_ok();
-            (1..=nchan).rev().find(fits).unwrap_or(1)
+        costs.fits(1, 1, 0, limits).map_err(|e| e.error(1))?;
+        let (blocks, most) = match limits.whole_cube {
+            true => costs.whole_cube(plan, limits)?,
+            false => costs.blocks(plan, limits),
         };
+        let held = costs.held(plan, &blocks);
         // Batches of equal size: a short last one would leave cores idle. And as many for each device.
-        let count = nchan.div_ceil(most).next_multiple_of(devices.len()).min(nchan);
-        let size = nchan.div_ceil(count);
-        let channels = (0..count)
-            .map(|i| i * size..((i + 1) * size).min(nchan))
-            .filter(|range| !range.is_empty())
-            .collect();
-        let fits = |&g: &usize| costs.fits(size, g, limits).is_ok();
+        let mut channels = Vec::new();
+        for block in &blocks.channels {
+            let count = block.len().div_ceil(most).next_multiple_of(devices.len()).min(block.len());
+            let size = block.len().div_ceil(count);
+            let batches = (block.start..block.end).step_by(size);
+            channels.extend(batches.map(|first| first..(first + size).min(block.end)));
+        }
+        let size = channels.iter().map(Range::len).max().unwrap_or(1);
+        let fits = |&g: &usize| costs.fits(size, g, held, limits).is_ok();
         let grid_count = (1..=costs.grids(size)).rev().find(fits).unwrap_or(1);
         Ok(Self {
             channels,
+            blocks,
             grid_count,
-            bytes: costs.host(size, grid_count),
+            bytes: costs.host(size, grid_count, held),
             device_bytes: costs.device.as_ref().map(|d| d.bytes(size, grid_count)),
         })
     }
@@ -209,26 +215,97 @@ impl<'a> Costs<'a> {
         if self.device.is_some() { DEVICE_GRIDS.min(n) } else { self.workers.min(n) }
     }
 
-    /// Host memory, bytes, that batches of `n` channels take; devices' that share it included.
-    fn host(&self, n: usize, grids: usize) -> u64 {
-        let workers = self.workers.min(self.at_a_time * n);
-        let own = self.fixed + self.at_a_time * n * self.per_channel + workers * self.per_worker;
-        own as u64 + self.device.as_ref().map_or(0, |d| d.sharing * d.bytes(n, grids))
+    /// All channels in one batch. Their visibilities need not be kept, as they are asked for once; where they
+    /// fit, a pass before it reads nothing twice.
+    fn whole_cube(&self, plan: &Plan, limits: &Limits) -> Result<(Blocks, usize)> {
+        let nchan = plan.nchan();
+        let fits = |held| {
+            let grids = self.grids(nchan).max(1);
+            (1..=grids).rev().any(|g| self.fits(nchan, g, held, limits).is_ok())
+        };
+        if !fits(0) {
+            self.fits(nchan, 1, 0, limits).map_err(|e| e.error(nchan))?;
+        }
+        let kept = fits(source::bytes(plan, 0..nchan));
+        #[expect(clippy::single_range_in_vec_init, reason = "one block")]
+        let channels = vec![0..nchan];
+        Ok((Blocks { channels, kept }, nchan))
     }
 
-    fn fits(&self, n: usize, grids: usize, limits: &Limits) -> Result<(), TooLarge> {
+    /// The largest blocks whose visibilities fit beside batches that keep all threads at work, and the
+    /// channels of a batch, at most. Where there are none, batches read their channels themselves.
+    fn blocks(&self, plan: &Plan, limits: &Limits) -> (Blocks, usize) {
+        let nchan = plan.nchan();
+        let alone = self.most(nchan, 0, limits).unwrap_or(1);
+        let enough = alone.min(self.workers);
+        // More blocks in steps of a quarter: whether one could be some channels larger matters little.
+        let counts =
+            std::iter::successors(Some(1), |&count: &usize| Some(count + count.div_ceil(4)));
+        for size in counts.map(|count| nchan.div_ceil(count)) {
+            if size < enough {
+                break;
+            }
+            let channels: Vec<_> = blocks_of(nchan, size, plan.selected.tile_channels()).collect();
+            let blocks = Blocks { channels, kept: true };
+            let most = self.most(size, self.held(plan, &blocks), limits);
+            if let Some(most) = most.filter(|&most| most >= enough) {
+                return (blocks, most);
+            }
+            if size == 1 {
+                break;
+            }
+        }
+        (Blocks { channels: blocks_of(nchan, alone, 1).collect(), kept: false }, alone)
+    }
+
+    /// Channels of a batch, up to `n`, that fit beside held visibilities.
+    fn most(&self, n: usize, held: u64, limits: &Limits) -> Option<usize> {
+        let most = match self.device {
+            Some(_) => DEVICE_CHANNELS,
+            None => CHANNELS_A_THREAD * self.workers,
+        };
+        let fits = |&n: &usize| self.fits(n, self.grids(n), held, limits).is_ok();
+        (1..=n.min(most)).rev().find(fits)
+    }
+
+    /// Bytes of visibilities that stay in memory.
+    fn held(&self, plan: &Plan, blocks: &Blocks) -> u64 {
+        let bytes = |block: &Range<usize>| source::bytes(plan, block.clone());
+        let most = blocks.channels.iter().map(bytes).max().unwrap_or(0);
+        if blocks.kept { most } else { 0 }
+    }
+
+    /// Host memory, bytes, that batches of `n` channels take beside held visibilities; devices' that share
+    /// it included.
+    fn host(&self, n: usize, grids: usize, held: u64) -> u64 {
+        let workers = self.workers.min(self.at_a_time * n);
+        let own = self.fixed + self.at_a_time * n * self.per_channel + workers * self.per_worker;
+        own as u64 + held + self.device.as_ref().map_or(0, |d| d.sharing * d.bytes(n, grids))
+    }
+
+    fn fits(&self, n: usize, grids: usize, held: u64, limits: &Limits) -> Result<(), TooLarge> {
         if let Some(device) = &self.device {
             let needed = device.bytes(n, grids);
             if let Some(available) = device.limit.filter(|&limit| needed > limit) {
                 return Err(TooLarge { on_device: true, needed, available });
             }
         }
-        let needed = self.host(n, grids);
+        let needed = self.host(n, grids, held);
         match needed <= limits.host {
             true => Ok(()),
             false => Err(TooLarge { on_device: false, needed, available: limits.host }),
         }
     }
+}
+
+/// Blocks of about `size` channels that end where tiles of the data end, if that leaves any of them: an
+/// image channel is mostly a data channel.
+fn blocks_of(nchan: usize, size: usize, tile: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = match size - size % tile {
+        0 => size,
+        aligned => aligned,
+    };
+    (0..nchan).step_by(size).map(move |first| first..(first + size).min(nchan))
 }
 
 /// Bytes for a reader, in the decimal units that `--memory-limit` is given in.

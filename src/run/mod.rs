@@ -12,6 +12,7 @@ mod part;
 mod plan;
 mod products;
 mod share;
+mod source;
 mod stoppable;
 mod summary;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use part::{End, Part};
 use plan::Plan;
 use products::Products;
 use share::share;
+use source::Source;
 use timers::Timers;
 
 pub(crate) use batches::readable;
@@ -124,6 +126,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
     // The CPU's bits depend neither on its kind nor on the number of threads.
     let device = if devices[0].memory() == Memory::Host { "cpu" } else { &names[0] };
     let part = Part::open(config, plan, device, progress)?;
+    let timers = Timers::default();
     let mut job = Job {
         config,
         plan,
@@ -142,7 +145,8 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         journal: Arc::clone(&part.journal),
         progress,
         channels_done: AtomicUsize::new(0),
-        timers: Timers::default(),
+        source: Source::new(plan, &batches.blocks, &timers),
+        timers: &timers,
     };
     let end = match part.before.completed {
         true => part.publish_rest()?,

@@ -314,6 +314,17 @@ impl Table {
         Ok(tiled.place(row)?.map(shape))
     }
 
+    /// Shape of the tiles that hold the cell of a tiled array column: its axes, and rows where a tile holds
+    /// several; none where it is undefined or not kept in tiles.
+    ///
+    /// # Errors
+    /// If there is no such row, or the column's files cannot be read.
+    pub fn tile_shape(&self, column: &Column, row: u64) -> Result<Option<Vec<u64>>> {
+        self.check_row(column, row)?;
+        let Manager::Tiled(tiled) = self.manager(column)? else { return Ok(None) };
+        Ok(tiled.place(row)?.map(|(cube, _)| tiled.cubes[cube].tile.clone()))
+    }
+
     /// Reads a box of one cell of a tiled array column: `ranges` along each axis, the first one
     /// fastest. Only the tiles that the box touches are read.
     ///
