@@ -236,6 +236,52 @@ fn planes_that_are_lost_are_made_again() {
     assert_same(&expected, &files(dir.path()));
 }
 
+/// Also where no one says `--resume`: a process that takes channels which a dead one recorded looks at
+/// them first.
+#[test]
+fn channels_of_a_dead_process_are_looked_at_before_they_are_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    let summary = dir.path().join("summary.json");
+    let small = format!("--nchan 6 --summary {}", summary.display());
+    succeeds(&run(&name, &format!("{small} --channel-range 0~3")));
+    // A part's summary would stand in the way of the whole one's.
+    assert!(!summary.exists());
+    let residual = dir.path().join("im.residual.incomplete/table.f0_TSM0");
+    let mut bytes = fs::read(&residual).unwrap();
+    let plane = bytes.len() / 6;
+    bytes[2 * plane + 100] ^= 0x40;
+    fs::write(&residual, bytes).unwrap();
+    succeeds(&run(&name, &format!("{small} --channel-range 2~5")));
+    let text = fs::read_to_string(&summary).unwrap();
+    fs::remove_file(&summary).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["channels"].as_array().unwrap().len(), 6);
+    // With a command of the same length, which decides where pixels begin in FITS files.
+    let alone = tempfile::tempdir().unwrap();
+    let summary = alone.path().join("summary.json");
+    let more = format!("--nchan 6 --summary {}", summary.display());
+    succeeds(&run(&alone.path().join("im"), &more));
+    fs::remove_file(&summary).unwrap();
+    assert_same(&files(alone.path()), &files(dir.path()));
+}
+
+#[test]
+fn what_cannot_be_resumed_is_told_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    // Part of a cube, whose journal is lost.
+    succeeds(&run(&name, "--nchan 2 --channel-range 0"));
+    fs::remove_dir_all(dir.path().join("im.journal")).unwrap();
+    let words = ["im.psf.incomplete", "not its journal", "--overwrite"];
+    fails(&run(&name, "--nchan 2 --resume"), 1, &words);
+    succeeds(&run(&name, "--nchan 2 --resume --overwrite"));
+    // Killed at the very last, while its journal was being removed.
+    fs::create_dir(dir.path().join("im.journal.served")).unwrap();
+    fails(&run(&name, "--nchan 2 --resume"), 1, &["no interrupted run"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 16, "eight products in two formats");
+}
+
 #[test]
 fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
     let (expected, _) = undisturbed();

@@ -44,7 +44,8 @@ pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
     }
     let pool = thread_pool(config.threads)?;
     let summary = pool.install(|| crate::run::image(config, watcher))?;
-    if let Some(path) = &config.summary {
+    // A part of a cube would stand in the way of the whole one's.
+    if let Some(path) = config.summary.as_ref().filter(|_| summary.unfinished.is_none()) {
         let text = format!("{:#}\n", summary.to_json());
         fs::write(path, text).map_err(|e| Error::io("write", path, e))?;
     }

@@ -17,7 +17,7 @@ use super::{
     plan::Plan,
     products::Products,
     source::Source,
-    stoppable::Stoppable,
+    stoppable::{Stoppable, check_stop},
     timers::Timers,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     clean::{ChannelClean, CleanParams, Noise, PsfFit, clean},
     config::Config,
     cube::Product,
-    error::{Error, Result},
+    error::Result,
     mask::{Mask, MaskPolicy},
     ms::{VisBlock, resample},
     pb::{pb_mask, pbcor},
@@ -74,13 +74,7 @@ pub(super) struct Finished {
 impl Job<'_> {
     /// Ends the run between pieces of work when a signal asked for it.
     pub fn check_stop(&self) -> Result<()> {
-        let Some(signal) = self.progress.stop_requested() else { return Ok(()) };
-        let remedy = format!(
-            "run it again with --resume to go on: what is finished is kept ({}.*.incomplete and {})",
-            self.config.imagename.display(),
-            super::journal::directory_of(&self.config.imagename).display()
-        );
-        Err(Error::Stopped { signal, remedy })
+        check_stop(self.config, self.progress)
     }
 
     /// Reads the visibilities of image channels, with natural weights.

@@ -9,6 +9,7 @@ use super::{
     journal::{self, Beginning, Header, Journal, State, identity},
     plan::Plan,
     products::{self, ProductBeams, Products},
+    stoppable::check_stop,
 };
 use crate::{
     beam::Beam,
@@ -48,12 +49,16 @@ pub(super) fn check_free(config: &Config) -> Result<()> {
     }
     let checked = cube::check_absent(&config.imagename, &config.products, &config.formats);
     match checked {
-        Err(Error::Exists { path, .. })
-            if config.resume && path.extension() != Some("incomplete".as_ref()) =>
-        {
-            let remedy = "there is no interrupted run of that name to resume: give --overwrite to start anew, \
-                          or another imagename";
-            Err(Error::Exists { path, remedy: remedy.into() })
+        Err(Error::Exists { path, .. }) if config.resume => {
+            journal::sweep(&config.imagename)?;
+            let problem = match path.extension() == Some("incomplete".as_ref()) {
+                true => {
+                    "an interrupted run left it, but not its journal, without which none can resume it"
+                }
+                false => "there is no interrupted run of that name to resume",
+            };
+            let remedy = format!("{problem}: give --overwrite to start anew, or another imagename");
+            Err(Error::Exists { path, remedy })
         }
         checked => checked,
     }
@@ -102,8 +107,9 @@ impl<'a> Part<'a> {
         Ok(Self { config, progress, nchan, journal: Arc::new(journal), joins, channels, before })
     }
 
-    /// Starts the products, or joins them; channels of an interrupted run are verified and those that are
-    /// not on disk as they were recorded are forgotten.
+    /// Starts the products, or joins them; this process' channels that an interrupted run finished are
+    /// verified, and those that are not on disk as they were recorded are forgotten. Those of others are
+    /// for others to answer for: they may be at work on another machine.
     pub fn products(&mut self, plan: &Plan) -> Result<Products> {
         let start = match self.joins {
             true => Start::Join,
@@ -111,13 +117,16 @@ impl<'a> Part<'a> {
         };
         let spec = CubeSpec { history: self.journal.history.clone(), ..plan.spec.clone() };
         let products = Products::create(self.config, &spec, start)?;
-        if self.config.resume && !self.before.done.is_empty() {
+        let own: Vec<(&usize, &journal::Done)> =
+            self.before.done.range(self.channels.clone()).collect();
+        if !own.is_empty() {
             self.progress.event(Event::Stage { name: "verifying finished channels".into() });
             let check = |(&channel, done): (&usize, &journal::Done)| {
+                check_stop(self.config, self.progress)?;
                 Ok((channel, products.verify(channel, &done.sums)?))
             };
             let found: Vec<(usize, bool)> =
-                self.before.done.par_iter().map(check).collect::<Result<_>>()?;
+                own.into_par_iter().map(check).collect::<Result<_>>()?;
             for (channel, _) in found.into_iter().filter(|(_, good)| !good) {
                 self.journal.void(channel)?;
                 self.before.done.remove(&channel);
@@ -165,12 +174,18 @@ impl<'a> Part<'a> {
 
     /// Completes and names the products, if every channel of the cube is done and nobody else is at it.
     pub fn finish(self, products: Products) -> Result<End> {
-        let state = self.journal.state()?;
-        let missing: Vec<usize> = (0..self.nchan).filter(|c| !state.done.contains_key(c)).collect();
+        // In this order: of two processes that end at the same time, one sees all channels on disk.
+        products.sync()?;
+        self.journal.on_disk(&self.channels)?;
+        let state = match self.journal.state() {
+            // The other one was faster, and is through with it.
+            Err(_) if self.journal.has_served() => return self.unfinished(Vec::new()),
+            state => state?,
+        };
+        let missing = state.missing(self.nchan);
         if !missing.is_empty() {
-            products.sync()?;
-            self.journal.sync()?;
-            return self.unfinished(missing);
+            let served = self.journal.has_served();
+            return self.unfinished(if served { Vec::new() } else { missing });
         }
         let Some(claim) = self.journal.claim()? else { return self.unfinished(missing) };
         let channels: Vec<ChannelSummary> =

@@ -4,9 +4,22 @@
 use crate::{
     backend::{Deconvolver, MinorControl, MinorResult, Peak},
     clean::Cycles,
-    error::Result,
+    config::Config,
+    error::{Error, Result},
     mask::Mask,
+    report::Progress,
 };
+
+/// Ends a run between pieces of work when a signal asked for it.
+pub(super) fn check_stop(config: &Config, progress: &dyn Progress) -> Result<()> {
+    let Some(signal) = progress.stop_requested() else { return Ok(()) };
+    let remedy = format!(
+        "run it again with --resume to go on: what is finished is kept ({}.*.incomplete and {})",
+        config.imagename.display(),
+        super::journal::directory_of(&config.imagename).display()
+    );
+    Err(Error::Stopped { signal, remedy })
+}
 
 /// A batch, and what says whether to go on.
 pub(super) struct Stoppable<'a, C> {

@@ -7,8 +7,10 @@
 //! - `channels-AAAAAA-BBBBBB.log`, one of each process (or of each run, where one continues another's), is
 //!   only ever appended to: a line for each channel whose planes are written, with its summary and the
 //!   planes' checksums. A line is written after its planes, and neither is waited for to reach the disk:
-//!   a run that resumes another verifies the planes, and does again what a power failure took.
-//! - `finish` is taken by the process that completes the products.
+//!   a run that resumes another verifies the planes, and does again what a power failure took. At the end of
+//!   its channels a process brings the planes to the disk, says so, and only then looks for what the
+//!   others have said: on a network file system too, the last one finds all of it.
+//! - `finish` is made by the process that completes the products; one that resumes may take it over.
 //!
 //! Logs are locked by the processes that write them, which tells the living from the dead. Where a file
 //! system knows no locks, nothing but this protection is lost.
@@ -19,7 +21,7 @@ mod line;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     ops::Range,
@@ -53,6 +55,8 @@ enum Record {
     },
     /// The fitted beams of all channels, where they had to be known in advance.
     Beams(Vec<Option<Beam>>),
+    /// The planes of these channels are on disk, and not only in some machine's memory.
+    OnDisk(Range<usize>),
     /// Every product is complete and on disk, but perhaps without its name.
     Completed,
 }
@@ -69,10 +73,20 @@ pub(super) struct Done {
 pub(super) struct State {
     /// Finished channels.
     pub done: BTreeMap<usize, Done>,
+    /// Channels whose process has seen to it that they are on disk.
+    on_disk: BTreeSet<usize>,
     /// The fitted beams of all channels.
     pub beams: Option<Vec<Option<Beam>>>,
     /// Whether every product is complete.
     pub completed: bool,
+}
+
+impl State {
+    /// Channels of a cube of `nchan` that have still to be imaged, or verified.
+    pub fn missing(&self, nchan: usize) -> Vec<usize> {
+        let there = |c: &usize| self.done.contains_key(c) && self.on_disk.contains(c);
+        (0..nchan).filter(|c| !there(c)).collect()
+    }
 }
 
 /// How a run begins where a journal may be.
@@ -90,6 +104,8 @@ pub(super) struct Beginning {
 #[derive(Debug)]
 pub(super) struct Journal {
     directory: PathBuf,
+    /// Whether what a dead process was about to complete may be taken over.
+    resumes: bool,
     /// Lines for the products' logs, the same in all processes: they decide where pixels begin in FITS files.
     pub history: Vec<String>,
     log: Mutex<File>,
@@ -112,6 +128,14 @@ pub(super) fn directory_of(imagename: &Path) -> PathBuf {
 /// Where a journal goes in one step when it has served, before its files are removed.
 fn served(directory: &Path) -> PathBuf {
     directory.with_extension("journal.served")
+}
+
+/// Removes what a run left that was killed at the very last, while it removed its journal.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses.
+pub(super) fn sweep(imagename: &Path) -> Result<()> {
+    remove(&served(&directory_of(imagename)))
 }
 
 /// Whether there is an interrupted run of that name.
@@ -151,7 +175,7 @@ impl Journal {
     ) -> Result<(Self, bool)> {
         check(imagename, beginning)?;
         let directory = directory_of(imagename);
-        remove(&served(&directory))?;
+        sweep(imagename)?;
         let name = format!("channels-{:06}-{:06}.log", channels.start, channels.end - 1);
         let log_path = directory.join(name);
         let anew = exists(imagename)
@@ -180,9 +204,10 @@ impl Journal {
         if log.metadata().map_err(io)?.len() > 0 {
             log.write_all(b"\n").map_err(io)?;
         }
-        // As long as a cube is not named, other processes may join; so may this one, then.
-        let joins = there || beginning.part.is_some() || beginning.resume;
-        Ok((Self { directory, history, log: Mutex::new(log), log_path }, joins))
+        // One of several may find that another one was faster.
+        let joins = there || beginning.part.is_some();
+        let resumes = beginning.resume;
+        Ok((Self { directory, resumes, history, log: Mutex::new(log), log_path }, joins))
     }
 
     /// Records a channel whose planes are all written.
@@ -199,6 +224,12 @@ impl Journal {
     /// Records the fitted beams of all channels.
     pub fn beams(&self, beams: &[Option<Beam>]) -> Result<()> {
         self.append(&Record::Beams(beams.to_vec()))
+    }
+
+    /// Records, on the disk, that the planes of these channels are there.
+    pub fn on_disk(&self, channels: &Range<usize>) -> Result<()> {
+        self.append(&Record::OnDisk(channels.clone()))?;
+        self.sync()
     }
 
     /// Records, on the disk, that all products are complete.
@@ -238,6 +269,7 @@ impl Journal {
                     }
                     Record::Void { channel } => *times.entry(channel).or_default() -= 1,
                     Record::Beams(beams) => state.beams = Some(beams),
+                    Record::OnDisk(channels) => state.on_disk.extend(channels),
                     Record::Completed => state.completed = true,
                 }
             }
@@ -246,21 +278,36 @@ impl Journal {
         Ok(state)
     }
 
-    /// Takes the right to complete the products, unless another living process has it.
+    /// Whether another process has completed the products and removed the journal.
+    pub fn has_served(&self) -> bool {
+        !exists_at(&self.directory)
+    }
+
+    /// Takes the right to complete the products, unless another process has it; one that resumes takes it
+    /// from the dead. Two that end at the same time are told apart by who made the file, as there may be no
+    /// locks.
     pub fn claim(&self) -> Result<Option<Claim>> {
         let path = self.directory.join("finish");
-        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let mut options = OpenOptions::new();
+        let opened = match options.append(true).create_new(true).open(&path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && self.resumes => {
+                OpenOptions::new().append(true).open(&path)
+            }
+            opened => opened,
+        };
         let file = match opened {
             Ok(file) => file,
-            // Another process has completed them, and removed the journal.
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            // Another process is completing them, or has, and removed the journal.
+            Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                return Ok(None);
+            }
             Err(e) => return Err(Error::io("open", &path, e)),
         };
         if !lock(&file) {
             return Ok(None);
         }
         // It may have been removed while this process waited for nothing but its turn to ask.
-        Ok(exists_at(&self.directory).then_some(Claim { _locked: file }))
+        Ok((!self.has_served()).then_some(Claim { _locked: file }))
     }
 
     /// Ends the journal: the products have their names.
@@ -338,15 +385,15 @@ fn begin(directory: &Path, header: &Header) -> Result<Vec<String>> {
     let path = directory.join("run.json");
     let text = serde_json::to_string_pretty(&header)
         .map_err(|e| Error::io("write", &path, std::io::Error::other(e)))?;
-    // Whole or not at all, and whoever comes second finds the first one's.
-    let draft = directory.join(format!("run.json.{}", std::process::id()));
-    fs::write(&draft, text).map_err(|e| Error::io("write", &draft, e))?;
+    // Whole or not at all, also after a power failure, and whoever comes second finds the first one's.
+    let draft = write_draft(directory, &text)?;
     let linked = fs::hard_link(&draft, &path);
     let renamed = match linked {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => fs::rename(&draft, &path),
         _ => fs::remove_file(&draft),
     };
     renamed.map_err(|e| Error::io("create", &path, e))?;
+    sync_directory(directory)?;
     let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
     let remedy = "give the parameters of that run, another imagename, or --overwrite to start anew";
     let unreadable = |problem: String| Error::data(&path, "journal", problem, remedy);
@@ -361,6 +408,36 @@ fn begin(directory: &Path, header: &Header) -> Result<Vec<String>> {
         return Err(Error::data(&path, "journal", problem, remedy));
     }
     Ok(found.history)
+}
+
+/// Writes the header to a new file, and brings it to the disk.
+fn write_draft(directory: &Path, text: &str) -> Result<PathBuf> {
+    // The number of a process is not enough: in containers, all may have the same one, and a file that is
+    // linked to `run.json` must not be written to again.
+    let mut attempt = 0;
+    let (draft, opened) = loop {
+        let draft = directory.join(format!("run.json.{}-{attempt}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&draft) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => attempt += 1,
+            opened => break (draft, opened),
+        }
+    };
+    let write = |mut file: File| file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    opened.and_then(write).map_err(|e| Error::io("write", &draft, e))?;
+    Ok(draft)
+}
+
+/// Makes the names in a directory survive a power failure.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> Result<()> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| Error::io("sync", directory, e))
+}
+
+/// Windows has no such call, and needs none.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> Result<()> {
+    Ok(())
 }
 
 fn at_work(log: &Path) -> Error {

@@ -87,6 +87,39 @@ fn channels_are_done_until_found_missing_whoever_says_so() {
     assert_eq!(done(&whole), [1, 5]);
 }
 
+/// What a process has not brought to the disk does not complete a cube: its machine may fail.
+#[test]
+fn channels_count_once_they_are_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    let part = |range: Range<usize>| beginning(false, false, Some(range));
+    let (a, _) = open(&name, 0..2, &part(0..2)).unwrap();
+    let (b, _) = open(&name, 2..4, &part(2..4)).unwrap();
+    for (journal, channels) in [(&a, 0..2), (&b, 2..4)] {
+        channels.clone().for_each(|c| journal.channel(&summary(c), sums(c)).unwrap());
+    }
+    b.on_disk(&(2..4)).unwrap();
+    assert_eq!(b.state().unwrap().missing(4), [0, 1]);
+    a.on_disk(&(0..2)).unwrap();
+    assert!(b.state().unwrap().missing(4).is_empty());
+    b.void(3).unwrap();
+    assert_eq!(a.state().unwrap().missing(4), [3]);
+}
+
+/// As where every process of a batch system has the same number, and one was killed while it began.
+#[test]
+fn a_draft_that_was_left_is_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    drop(open(&name, ALL, &beginning(false, false, None)).unwrap());
+    let header = directory_of(&name).join("run.json");
+    let draft = directory_of(&name).join(format!("run.json.{}-0", std::process::id()));
+    fs::hard_link(&header, draft).unwrap();
+    let how = beginning(true, false, None);
+    let error = Journal::open(&name, &self::header("200"), ALL, &how, || Ok(())).unwrap_err();
+    assert!(error.to_string().contains("niter: 100 before, 200 now"), "{error}");
+}
+
 #[test]
 fn a_torn_line_swallows_nothing_of_the_next_run() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,11 +188,15 @@ fn one_process_completes_the_cube() {
     let (b, _) = open(&name, 3..6, &part(3..6)).unwrap();
     let claim = a.claim().unwrap().expect("nobody has it");
     assert!(b.claim().unwrap().is_none());
-    // Its holder dies: another one may.
+    // Its holder dies: who resumes may take it over, and nobody else, as there may be no locks to tell.
     drop(claim);
+    assert!(b.claim().unwrap().is_none());
+    drop(b);
+    let (b, _) = open(&name, 3..6, &beginning(true, false, Some(3..6))).unwrap();
     let claim = b.claim().unwrap().expect("free again");
+    assert!(!a.has_served());
     b.remove(claim).unwrap();
     // And what comes too late finds that it is done.
-    assert!(a.claim().unwrap().is_none());
+    assert!(a.has_served() && a.claim().unwrap().is_none());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
