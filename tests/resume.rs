@@ -283,7 +283,7 @@ fn what_cannot_be_resumed_is_told_with_the_way_out() {
 }
 
 #[test]
-fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
+fn a_full_disk_is_foreseen_or_named_and_the_run_goes_on_when_there_is_room() {
     let (expected, _) = undisturbed();
     let dir = tempfile::tempdir().unwrap();
     let disk = dir.path().join("disk");
@@ -303,23 +303,35 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
     let script = format!(
         "set -e
          mount -t tmpfs -o size=12m tmpfs '{disk}'
-         status=0; {first} 2> '{dir}/message' || status=$?
-         echo $status > '{dir}/status'
-         mount -o remount,size=400m '{disk}'
+         status=0; {job} 2> '{dir}/refused' || status=$?
+         echo $status > '{dir}/statuses'
+         ls '{disk}' >> '{dir}/refused'
+         mount -o remount,size=60m '{disk}'
+         {job} 2> '{dir}/message' & pid=$!
+         while ! grep -q Channel '{disk}'/im.journal/*.log 2> '{dir}/wait'; do sleep 0.02; done
+         dd if=/dev/zero of='{disk}/filler' bs=64k 2> '{dir}/wait' || true
+         status=0; wait $pid || status=$?
+         echo $status >> '{dir}/statuses'
+         rm '{disk}/filler'
          {again}
          cp -a '{disk}' '{dir}/saved'",
         disk = disk.display(),
         dir = dir.path().display(),
-        first = job(""),
+        job = job(""),
         again = job("--resume"),
     );
     let output = Command::new("unshare").args(namespace).args(["sh", "-c", &script]).output();
     let output = output.expect("unshare, of util-linux");
     succeeds(&output);
-    let message = fs::read_to_string(dir.path().join("message")).unwrap();
-    assert_eq!(fs::read_to_string(dir.path().join("status")).unwrap().trim(), "1", "{message}");
+    let said = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(said("statuses").split_whitespace().collect::<Vec<_>>(), ["1", "1"]);
+    // Too small from the beginning: refused, and nothing written.
+    for word in ["disk space at", "MB needed", "MB available", "larger disk"] {
+        assert!(said("refused").contains(word), "{word:?} is not in: {}", said("refused"));
+    }
+    assert!(!said("refused").contains("im."), "{}", said("refused"));
     for word in ["disk/im.", "No space left", "--resume"] {
-        assert!(message.contains(word), "{word:?} is not in: {message}");
+        assert!(said("message").contains(word), "{word:?} is not in: {}", said("message"));
     }
     assert_same(&expected, &files(&dir.path().join("saved")));
 }

@@ -178,7 +178,7 @@ pub enum ProgressKind {
 pub struct ImageArgs {
     /// YAML or JSON file with parameters; the command line goes before it.
     pub config: Option<PathBuf>,
-    /// Check the parameters, print the equivalent command, and stop.
+    /// Check parameters and data, print the equivalent command and what the job takes of the machine, and stop.
     pub dry_run: bool,
     /// What was given on the command line.
     pub parameters: Parameters,
@@ -198,7 +198,7 @@ impl Args for ImageArgs {
                 Arg::new("dry-run")
                     .long("dry-run")
                     .action(ArgAction::SetTrue)
-                    .help("Check the parameters, print the equivalent command, and stop"),
+                    .help("Check parameters and data, print the equivalent command and what the job takes of the machine, and stop"),
             )
             .after_help(
                 "Units: arcsec, arcmin, deg, rad; Hz, kHz, MHz, GHz; m/s, km/s; Jy, mJy, uJy. Lists are \

@@ -22,7 +22,9 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     let config = Config::new(&parameters)?;
     if args.dry_run {
         say(&config.command);
-        return Ok(());
+        let pool = thread_pool(config.threads)?;
+        // The plan is an event, which the watcher says.
+        return pool.install(|| crate::run::admit(&config, watcher)).map(drop);
     }
     let summary = image(&config, watcher)?;
     if watcher.talkative {

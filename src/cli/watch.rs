@@ -64,7 +64,9 @@ impl Progress for Watcher {
         }
         match event {
             Event::Planned { channels, message } => {
-                tracing::info!("{message}");
+                if self.talkative {
+                    self.bar.suspend(|| eprintln!("{message}"));
+                }
                 self.bar.set_length(channels as u64);
                 self.bar.set_style(style());
                 self.bar.enable_steady_tick(Duration::from_millis(200));

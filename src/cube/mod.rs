@@ -201,6 +201,18 @@ pub fn create(
     })
 }
 
+/// Bytes of pixels and masks that a product takes at most; those that are all zero take none.
+///
+/// # Errors
+/// [`Error::Parameter`] for a cube without pixels.
+pub fn product_bytes(product: Product, format: Format, spec: &CubeSpec) -> Result<u64> {
+    let shape = CubeShape::of(spec, product)?;
+    Ok(match format {
+        Format::Casa => casa::bytes(product, shape),
+        Format::Fits => fits::bytes(shape),
+    })
+}
+
 /// Gives a completed product of a run that was killed among its [`publish`](CubeWriter::publish) calls its
 /// name, unless it has it already, and returns it.
 ///
@@ -213,6 +225,11 @@ pub fn publish_completed(
 ) -> Result<PathBuf> {
     let imagename = checked_name(imagename.as_ref())?;
     staging::Staging::completed(format.path(imagename, product), format).publish_rest()
+}
+
+/// The temporary name of a product in the making.
+pub fn incomplete_path(imagename: &Path, product: Product, format: Format) -> PathBuf {
+    staging::incomplete(&format.path(imagename, product))
 }
 
 /// Removes what an interrupted run left of a product under its temporary name, if it left anything. A

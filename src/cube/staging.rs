@@ -230,7 +230,7 @@ fn check_abandoned(temporary: &Path, format: Format) -> Result<()> {
     }
 }
 
-fn incomplete(target: &Path) -> PathBuf {
+pub(super) fn incomplete(target: &Path) -> PathBuf {
     with_ending(target, INCOMPLETE)
 }
 

@@ -30,10 +30,32 @@ pub(super) struct Batches {
     pub blocks: Blocks,
     /// Channels of a batch that have a uv grid at a time.
     pub grid_count: usize,
-    /// Estimate of the host memory that all batches in work take, bytes.
-    pub bytes: u64,
+    /// Estimate of the host memory that all batches in work take.
+    pub host: HostMemory,
     /// Estimate of the memory that a batch takes on its device, bytes.
     pub device_bytes: Option<u64>,
+}
+
+/// What the host's memory is taken by, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct HostMemory {
+    /// Baselines, their order on the uv plane, the program itself.
+    pub fixed: u64,
+    /// Visibilities that are kept while batches draw from them.
+    pub visibilities: u64,
+    /// Channels in work: visibilities as they are gridded, planes.
+    pub channels: u64,
+    /// What threads need for the channel they are at: uv grids, planes being restored and written.
+    pub threads: u64,
+    /// Memory of devices that have none of their own.
+    pub devices: u64,
+}
+
+impl HostMemory {
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.fixed + self.visibilities + self.channels + self.threads + self.devices
+    }
 }
 
 /// What there is.
@@ -77,7 +99,7 @@ impl Batches {
             channels,
             blocks,
             grid_count,
-            bytes: costs.host(size, grid_count, held),
+            host: costs.host(size, grid_count, held),
             device_bytes: costs.device.as_ref().map(|d| d.bytes(size, grid_count)),
         })
     }
@@ -275,12 +297,16 @@ impl<'a> Costs<'a> {
         if blocks.kept { most } else { 0 }
     }
 
-    /// Host memory, bytes, that batches of `n` channels take beside held visibilities; devices' that share
-    /// it included.
-    fn host(&self, n: usize, grids: usize, held: u64) -> u64 {
+    /// Host memory that batches of `n` channels take beside held visibilities.
+    fn host(&self, n: usize, grids: usize, held: u64) -> HostMemory {
         let workers = self.workers.min(self.at_a_time * n);
-        let own = self.fixed + self.at_a_time * n * self.per_channel + workers * self.per_worker;
-        own as u64 + held + self.device.as_ref().map_or(0, |d| d.sharing * d.bytes(n, grids))
+        HostMemory {
+            fixed: self.fixed as u64,
+            visibilities: held,
+            channels: (self.at_a_time * n * self.per_channel) as u64,
+            threads: (workers * self.per_worker) as u64,
+            devices: self.device.as_ref().map_or(0, |d| d.sharing * d.bytes(n, grids)),
+        }
     }
 
     fn fits(&self, n: usize, grids: usize, held: u64, limits: &Limits) -> Result<(), TooLarge> {
@@ -290,7 +316,7 @@ impl<'a> Costs<'a> {
                 return Err(TooLarge { on_device: true, needed, available });
             }
         }
-        let needed = self.host(n, grids, held);
+        let needed = self.host(n, grids, held).total();
         match needed <= limits.host {
             true => Ok(()),
             false => Err(TooLarge { on_device: false, needed, available: limits.host }),

@@ -28,6 +28,46 @@ pub(super) fn peak_rss() -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// Bytes that are free, to us, on the file system of a directory.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub(super) fn free_disk(directory: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(directory).ok()?;
+    Some(found.f_bavail * found.f_frsize)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+pub(super) fn free_disk(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Files that this process has open; `None` where the system does not say.
+pub(super) fn open_files() -> Option<u64> {
+    Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64)
+}
+
+/// Raises the limit of open files to so many, if it is lower and may be raised; gives the limit. `None`
+/// where there is none.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub(super) fn allow_files(wanted: u64) -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let now = limit.current?;
+    if now >= wanted {
+        return Some(now);
+    }
+    let most = limit.maximum.unwrap_or(wanted).min(wanted);
+    let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => Some(most),
+        Err(_) => Some(now),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+pub(super) fn allow_files(_: u64) -> Option<u64> {
+    None
+}
+
 /// Bytes that files, and all files below directories, take on disk.
 pub(super) fn bytes_on_disk(paths: &[PathBuf]) -> u64 {
     paths.iter().map(|path| bytes_of(path)).sum()

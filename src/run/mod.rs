@@ -1,6 +1,7 @@
 //! The whole job, from top to bottom: plan, admit, then batch by batch read, weight, image, clean,
 //! restore and write.
 
+mod admission;
 mod batch;
 mod batches;
 mod choice;
@@ -41,6 +42,8 @@ use share::share;
 use source::Source;
 use timers::Timers;
 
+pub use admission::{Admission, ProductSize, Reading};
+pub use batches::HostMemory;
 pub(crate) use batches::readable;
 
 use crate::{
@@ -64,6 +67,29 @@ use crate::{
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
     let started = Instant::now();
     part::check_free(config)?;
+    let planned = plan(config, progress)?;
+    match &planned.processor {
+        Processor::Cpu => run(&planned, &[CpuBackend], progress, started),
+        Processor::Gpus(gpus) => run(&planned, gpus, progress, started),
+    }
+}
+
+/// What imaging a MeasurementSet as `config` says would take of the machine; nothing is written.
+///
+/// # Errors
+/// Those of [`image`] that are known before it begins.
+pub fn admit(config: &Config, progress: &dyn Progress) -> Result<Admission> {
+    part::check_free(config)?;
+    let planned = plan(config, progress)?;
+    let admission = match &planned.processor {
+        Processor::Cpu => planned.batches(&[CpuBackend], progress)?.1,
+        Processor::Gpus(gpus) => planned.batches(gpus, progress)?.1,
+    };
+    Ok(admission)
+}
+
+/// Reads metadata and chooses what computes.
+fn plan<'a>(config: &'a Config, progress: &dyn Progress) -> Result<Planned<'a>> {
     progress.event(Event::Stage { name: "reading metadata".into() });
     let plan = Plan::new(config)?;
     for message in &plan.warnings {
@@ -79,52 +105,67 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
         to_go_back: clean::bytes_to_go_back(&clean_params(config), &plan.grid),
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
-    let (plan, earlier) = (&plan, &earlier);
-    let job = Planned { config, plan, earlier, limits, reason, progress, started };
-    match &processor {
-        Processor::Cpu => run(job, &[CpuBackend]),
-        Processor::Gpus(gpus) => run(job, gpus),
-    }
+    Ok(Planned { config, plan, earlier, limits, processor, reason })
 }
 
 /// A job that is planned but for its batches.
 struct Planned<'a> {
     config: &'a Config,
-    plan: &'a Plan,
-    earlier: &'a Earlier,
+    plan: Plan,
+    earlier: Earlier,
     limits: Limits,
-    /// Why it runs on this backend.
+    processor: Processor,
+    /// Why it runs on this one.
     reason: String,
-    progress: &'a dyn Progress,
-    started: Instant,
+}
+
+impl Planned<'_> {
+    /// The batches for devices of one kind, which share them, and what all that takes; refused if it is not
+    /// there.
+    fn batches<B: Backend>(
+        &self,
+        devices: &[B],
+        progress: &dyn Progress,
+    ) -> Result<(Batches, Admission)> {
+        let names: Vec<String> = devices.iter().map(Backend::name).collect();
+        let name = names.join(" + ");
+        progress.event(Event::Backend { name: name.clone(), reason: self.reason.clone() });
+        let warn = |message: String| progress.event(Event::Warning { message });
+        if self.limits.whole_cube && devices.len() > 1 {
+            warn(format!("--cyclecontrol cube needs all channels on one device: {}", names[0]));
+        }
+        if names.iter().any(|name| *name != names[0]) {
+            warn(
+                "the devices are of different kinds and may round differently: run again, a channel may be \
+                 done by another one"
+                    .into(),
+            );
+        }
+        let batches = Batches::new(&self.plan, devices, &self.limits)?;
+        let admission = Admission::new(self.config, &self.plan, &batches, &self.limits, &name)?;
+        if let Some(message) = admission.check()? {
+            warn(message);
+        }
+        let channels = self.plan.nchan();
+        progress.event(Event::Planned { channels, message: admission.to_string() });
+        Ok((batches, admission))
+    }
 }
 
 /// Runs a plan on devices of one kind, which share the batches.
-fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
-    let Planned { config, plan, earlier, limits, reason, progress, started } = planned;
-    let names: Vec<String> = devices.iter().map(Backend::name).collect();
-    let backend = names.join(" + ");
-    progress.event(Event::Backend { name: backend.clone(), reason: reason.clone() });
-    if limits.whole_cube && devices.len() > 1 {
-        progress.event(Event::Warning {
-            message: format!("--cyclecontrol cube needs all channels on one device: {}", names[0]),
-        });
-    }
-    if names.iter().any(|name| *name != names[0]) {
-        progress.event(Event::Warning {
-            message: "the devices are of different kinds and may round differently: run again, a \
-                      channel may be done by another one"
-                .into(),
-        });
-    }
-    let batches = Batches::new(plan, devices, &limits)?;
-    progress.event(Event::Planned {
-        channels: plan.nchan(),
-        message: plan.describe(&batches, &backend),
-    });
+fn run<B: Backend>(
+    planned: &Planned<'_>,
+    devices: &[B],
+    progress: &dyn Progress,
+    started: Instant,
+) -> Result<Summary> {
+    let Planned { config, plan, earlier, reason, .. } = planned;
+    let (batches, admission) = planned.batches(devices, progress)?;
+    let backend = admission.backend;
     let masks = masks::policy(config, plan, earlier)?;
     // The CPU's bits depend neither on its kind nor on the number of threads.
-    let device = if devices[0].memory() == Memory::Host { "cpu" } else { &names[0] };
+    let name = devices[0].name();
+    let device = if devices[0].memory() == Memory::Host { "cpu" } else { &name };
     let part = Part::open(config, plan, device, progress)?;
     let timers = Timers::default();
     let mut job = Job {
@@ -164,7 +205,7 @@ fn run<B: Backend>(planned: Planned<'_>, devices: &[B]) -> Result<Summary> {
         unfinished,
         resources: Resources {
             backend,
-            backend_reason: reason,
+            backend_reason: reason.clone(),
             bus: bus(devices, &job),
             seconds: started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),

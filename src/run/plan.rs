@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::batches::{Batches, readable};
 use crate::{
     backend::Deconvolver,
     config::{Config, PhaseCenter},
@@ -94,12 +93,12 @@ impl Plan {
         })
     }
 
-    /// The plan in one line.
-    pub fn describe(&self, batches: &Batches, backend: &str) -> String {
+    /// Image, axis and operator in one line.
+    pub fn describe(&self) -> String {
         let axis = self.sampling.grid();
         format!(
             "{} x {} pixels x {} channels from {:.6} GHz by {:.3} kHz ({:?}); {} rows, uv grid {} x {}, \
-             {} w-term passes; {} batches, {} on {backend}{}",
+             {} w-term passes",
             self.grid.nx,
             self.grid.ny,
             axis.nchan,
@@ -110,11 +109,6 @@ impl Plan {
             self.operator.grid.nu,
             self.operator.grid.nv,
             self.operator.passes.len(),
-            batches.channels.len(),
-            readable(batches.bytes),
-            batches
-                .device_bytes
-                .map_or_else(String::new, |bytes| format!(" ({} on a device)", readable(bytes))),
         )
     }
 

@@ -49,14 +49,13 @@ fn gpu(memory_bytes: Option<u64>) -> Gpu {
 fn run_on(gpus: &[Gpu], config: &Config, plan: &Plan, progress: &dyn Progress) -> Result<Summary> {
     let planned = Planned {
         config,
-        plan,
-        earlier: &Earlier::open(config, plan)?,
+        plan: Plan::new(config)?,
+        earlier: Earlier::open(config, plan)?,
         limits: ROOM,
+        processor: Processor::Cpu,
         reason: String::new(),
-        progress,
-        started: Instant::now(),
     };
-    run(planned, gpus)
+    run(&planned, gpus, progress, Instant::now())
 }
 
 const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0 };

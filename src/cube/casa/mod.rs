@@ -27,6 +27,13 @@ use tiles::TileLayout;
 /// MJD of 1970-01-01, days.
 const UNIX_EPOCH_MJD: f64 = 40587.0;
 
+/// Bytes of an image's tiles, and its mask's.
+pub(super) fn bytes(product: Product, shape: CubeShape) -> u64 {
+    let layout = TileLayout::new(shape);
+    let mask = if product.has_mask() { layout.mask_row_bytes() } else { 0 };
+    ((layout.pixel_row_bytes() + mask) * layout.rows() * shape.nplanes()) as u64
+}
+
 /// Writes one product as a CASA image.
 pub(super) struct CasaWriter {
     staging: Staging,

@@ -25,6 +25,11 @@ const CHUNK: usize = 1 << 18;
 /// Bytes that stay a hole if all are zero: as a tile of a CASA image.
 const GRAIN: usize = 1 << 16;
 
+/// Bytes of a file's pixels.
+pub(super) fn bytes(shape: CubeShape) -> u64 {
+    4 * (shape.npix() * shape.nplanes()) as u64
+}
+
 /// Writes one product as a FITS file.
 pub(super) struct FitsWriter {
     staging: Staging,

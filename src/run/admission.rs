@@ -1,0 +1,263 @@
+//! What a job is going to take of the machine: known, said and checked before anything is written.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    batches::{Batches, HostMemory, Limits, readable},
+    machine,
+    plan::Plan,
+    source::Blocks,
+};
+use crate::{
+    config::{Config, RestoringBeam},
+    cube::{self, Format, Product},
+    error::{Error, Result},
+};
+
+/// Files that are open beside the products': the journal, libraries, what comes and goes.
+const OTHER_FILES: u64 = 32;
+
+/// What a job is going to take.
+#[derive(Clone, Debug, Serialize)]
+pub struct Admission {
+    /// Image, axis and operator, in one line.
+    pub image: String,
+    /// What computes.
+    pub backend: String,
+    /// Image channels.
+    pub channels: usize,
+    /// Groups of channels that go through the backend together.
+    pub batches: usize,
+    /// Channels of the largest batch.
+    pub channels_a_batch: usize,
+    /// How visibilities are read.
+    pub reading: Reading,
+    /// Host memory by part.
+    pub host: HostMemory,
+    /// Host memory to stay within, bytes.
+    pub host_limit: u64,
+    /// Memory on each device, bytes.
+    pub device_bytes: Option<u64>,
+    /// Every product in every format.
+    pub products: Vec<ProductSize>,
+    /// Where they go.
+    pub directory: PathBuf,
+    /// Bytes that are free there; `None` where the system does not say.
+    pub free_bytes: Option<u64>,
+    /// Bytes that an interrupted run, or other processes, have written of the products already.
+    pub written_bytes: u64,
+    /// Files open at a time, for any number of channels.
+    pub open_files: u64,
+}
+
+/// How visibilities are read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reading {
+    /// Times that the data of the cube are gone through: for weights, for beams, for images.
+    pub purposes: Vec<&'static str>,
+    /// Blocks of channels that are read one after the other.
+    pub blocks: usize,
+    /// Whether a block stays in memory while its batches draw from it.
+    pub kept: bool,
+}
+
+/// What a product takes on disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProductSize {
+    /// Its suffix.
+    pub product: Product,
+    /// Its format.
+    pub format: Format,
+    /// Bytes, at most.
+    pub bytes: u64,
+    /// Whether parts that are zero take nothing, so that it may be much less.
+    pub sparse: bool,
+}
+
+impl Admission {
+    /// Of a planned job.
+    pub(super) fn new(
+        config: &Config,
+        plan: &Plan,
+        batches: &Batches,
+        limits: &Limits,
+        backend: &str,
+    ) -> Result<Self> {
+        let formats = |product| config.formats.iter().map(move |&format| (product, format));
+        let all: Vec<_> = config.products.iter().copied().flat_map(formats).collect();
+        let size = |&(product, format): &(Product, Format)| {
+            Ok(ProductSize {
+                product,
+                format,
+                bytes: cube::product_bytes(product, format, &plan.spec)?,
+                sparse: matches!(product, Product::Model | Product::Mask),
+            })
+        };
+        let incomplete: Vec<PathBuf> = all
+            .iter()
+            .map(|(product, format)| cube::incomplete_path(&config.imagename, *product, *format))
+            .collect();
+        let continues = config.resume || config.channel_range.is_some();
+        let directory = existing_directory(&config.imagename);
+        let files = |(product, format): &(Product, Format)| match format {
+            Format::Casa if product.has_mask() => 2,
+            _ => 1,
+        };
+        Ok(Self {
+            image: plan.describe(),
+            backend: backend.to_owned(),
+            channels: plan.nchan(),
+            batches: batches.channels.len(),
+            channels_a_batch: batches.channels.iter().map(|b| b.len()).max().unwrap_or(0),
+            reading: Reading::new(config, &batches.blocks),
+            host: batches.host,
+            host_limit: limits.host,
+            device_bytes: batches.device_bytes,
+            products: all.iter().map(size).collect::<Result<_>>()?,
+            free_bytes: machine::free_disk(&directory),
+            directory,
+            written_bytes: if continues { machine::bytes_on_disk(&incomplete) } else { 0 },
+            open_files: machine::open_files().unwrap_or(OTHER_FILES)
+                + all.iter().map(files).sum::<u64>()
+                + OTHER_FILES,
+        })
+    }
+
+    /// Bytes on disk, at least and at most.
+    pub fn disk_bytes(&self) -> (u64, u64) {
+        let sum = |sparse: bool| {
+            let counted = self.products.iter().filter(|p| sparse || !p.sparse);
+            counted.map(|p| p.bytes).sum::<u64>()
+        };
+        (sum(false), sum(true))
+    }
+
+    /// Refuses what cannot be; gives a warning about what may not.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] with the numbers.
+    pub(super) fn check(&self) -> Result<Option<String>> {
+        if let Some(limit) = machine::allow_files(self.open_files)
+            && limit < self.open_files
+        {
+            return Err(Error::Resources {
+                resource: "open files".into(),
+                needed: self.open_files.to_string(),
+                available: limit.to_string(),
+                remedy: "raise the limit (ulimit -n), or write fewer --products".into(),
+            });
+        }
+        let Some(free) = self.free_bytes else { return Ok(None) };
+        let (least, most) = self.disk_bytes();
+        let left = |bytes: u64| bytes.saturating_sub(self.written_bytes);
+        if left(least) > free {
+            return Err(Error::Resources {
+                resource: format!("disk space at {}", self.directory.display()),
+                needed: readable(left(least)),
+                available: readable(free),
+                remedy: "free space there, give another imagename on a larger disk, or write fewer --products"
+                    .into(),
+            });
+        }
+        Ok((left(most) > free).then(|| {
+            format!(
+                "the products may take {} at {}, where {} are free: a full disk stops the run, and \
+                 --resume goes on with it",
+                readable(left(most)),
+                self.directory.display(),
+                readable(free)
+            )
+        }))
+    }
+}
+
+impl Reading {
+    fn new(config: &Config, blocks: &Blocks) -> Self {
+        let natural = config.weighting == crate::config::WeightingScheme::Natural;
+        let mut purposes = Vec::new();
+        if !config.perchanweightdensity && !natural {
+            purposes.push("densities of the cube");
+        }
+        if config.restoration && config.restoringbeam == RestoringBeam::Common {
+            purposes.push("beams of the cube");
+        }
+        purposes.push("images");
+        Self { purposes, blocks: blocks.channels.len(), kept: blocks.kept }
+    }
+}
+
+/// The nearest directory that exists already.
+fn existing_directory(imagename: &Path) -> PathBuf {
+    let here = Path::new(".");
+    let parents = imagename.ancestors().skip(1);
+    let named = parents.map(|path| if path.as_os_str().is_empty() { here } else { path });
+    named.into_iter().find(|path| path.is_dir()).unwrap_or(here).to_owned()
+}
+
+impl fmt::Display for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.image)?;
+        writeln!(
+            f,
+            "  batches: {}, of up to {} channels, on {}",
+            self.batches, self.channels_a_batch, self.backend
+        )?;
+        writeln!(f, "  visibilities: {}", self.reading)?;
+        let host = &self.host;
+        let parts = [
+            ("baselines and program", host.fixed),
+            ("visibilities", host.visibilities),
+            ("channels in work", host.channels),
+            ("threads", host.threads),
+            ("devices", host.devices),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(name, bytes)| format!("{name} {}", readable(bytes)))
+            .collect();
+        writeln!(
+            f,
+            "  memory: {} of {} ({})",
+            readable(host.total()),
+            readable(self.host_limit),
+            parts.join(", ")
+        )?;
+        if let Some(bytes) = self.device_bytes {
+            writeln!(f, "  memory of each device: {}", readable(bytes))?;
+        }
+        let (least, most) = self.disk_bytes();
+        let free =
+            self.free_bytes.map_or_else(String::new, |free| format!(", {} free", readable(free)));
+        let less =
+            if least < most { " (model and mask take less where they are zero)" } else { "" };
+        writeln!(f, "  disk at {}: {}{less}{free}", self.directory.display(), readable(most))?;
+        write!(f, "  open files: {}", self.open_files)
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let purposes = self.purposes.join(", ");
+        match (self.kept, self.blocks) {
+            (true, 1) => write!(f, "read once and kept ({purposes})"),
+            (true, n) => write!(
+                f,
+                "{n} blocks of channels, each read once and kept while it is worked on; the cube is gone through {} \
+                 times ({purposes})",
+                self.purposes.len()
+            ),
+            (false, _) => write!(
+                f,
+                "read batch by batch, as they do not fit the memory beside one; the cube is gone through {} \
+                 times ({purposes})",
+                self.purposes.len()
+            ),
+        }
+    }
+}
