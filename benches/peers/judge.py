@@ -31,15 +31,16 @@ def visibilities(ms, channel):
 
 
 def pixels(n, count=300):
-    """Pixels (x, y): corners, edges, the middle, and others at random."""
+    """Pixels (x, y): the brightest source, corners, edges, the middle, and others at random."""
     middle, last = n // 2, n - 1
+    brightest = (middle, middle + round(0.9 * n * np.sqrt(0.1 / np.pi * 0.5 / 24)))
     edge = [0, 1, middle, last]
     named = [(x, y) for x in edge for y in edge]
     rng = np.random.default_rng(1)
     border = [(int(a), b) if k % 2 else (b, int(a))
               for k, (a, b) in enumerate(zip(rng.integers(0, n, 60), [0, last] * 30))]
     inner = [tuple(map(int, p)) for p in rng.integers(0, n, (count, 2))]
-    return np.array(named + border + inner)
+    return np.array([brightest] + named + border + inner)
 
 
 def dft(ms, n, cell_arcsec, channel, out):
@@ -72,13 +73,14 @@ def plane(image, channel):
     return cube.getdata([channel, 0, 0, 0], [channel, 0, n[2] - 1, n[3] - 1]).squeeze()
 
 
-def errors(sums, values, peak):
-    """The largest and the root of the mean square of an image's errors, relative to its peak; against
+def errors(sums, values):
+    """The largest and the root of the mean square of an image's errors, relative to the sums' peak; against
     the sums with and without the w-term. Pixels that an image leaves blank do not count."""
     x, y = sums["where"].T
     seen = values[y, x]
     there = np.isfinite(seen)
     found = {"seen": int(there.sum())}
+    peak = np.abs(sums["exact"]).max()
     for name in ("exact", "flat"):
         off = np.abs(seen - sums[name])[there] / peak
         found[name] = float(off.max())
@@ -88,7 +90,7 @@ def errors(sums, values, peak):
 
 def error(sums, image, channel):
     values = plane(image, channel)
-    return errors(np.load(sums), values, np.nanmax(np.abs(values)))
+    return errors(np.load(sums), values)
 
 
 def ducc(ms, n, cell_arcsec, channel, sums, worst, threads, rounds):
@@ -109,7 +111,7 @@ def ducc(ms, n, cell_arcsec, channel, sums, worst, threads, rounds):
     tried = {}
     for epsilon in (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 5e-6, 2e-6, 1e-6, 5e-7, 3e-7):
         image = dirty(epsilon).T / total
-        tried[epsilon] = errors(sums, image, np.abs(image).max())["exact"]
+        tried[epsilon] = errors(sums, image)["exact"]
         if tried[epsilon] <= worst:
             break
     times = []

@@ -28,10 +28,10 @@ def tree(root):
     return found
 
 
-def sample(root):
-    """Resident bytes, bytes read and bytes written of a tree of processes, as of now."""
+def sample(pids):
+    """Resident bytes, bytes read and bytes written of processes, as of now."""
     rss = read = written = 0
-    for pid in tree(root):
+    for pid in pids:
         try:
             with open(f"/proc/{pid}/statm") as statm:
                 rss += int(statm.read().split()[1]) * PAGE
@@ -55,9 +55,12 @@ def watched(command, cwd, env=None):
     with tempfile.TemporaryFile("w+", errors="replace") as out:
         process = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=subprocess.STDOUT,
                                    env={**os.environ, **(env or {})})
-        most = (0, 0, 0)
+        most, pids, looked = (0, 0, 0), [], 0.0
         while True:
-            most = tuple(map(max, most, sample(process.pid)))
+            # Looking for new processes reads all of /proc: too dear to be done each time.
+            if time.time() - looked > 0.25:
+                pids, looked = tree(process.pid), time.time()
+            most = tuple(map(max, most, sample(pids)))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break

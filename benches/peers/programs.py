@@ -25,11 +25,12 @@ if __name__ == "__main__":
 
 
 def casa_arguments(job):
-    """tclean's arguments, which pclean and cubeclean share."""
+    """tclean's arguments, which pclean and cubeclean share. The data's frequencies are LSRK, so that none of
+    them has to convert any."""
     n = job["pixels"]
     arguments = dict(
         vis=job["ms"], datacolumn="data", specmode="cube", imsize=[n, n],
-        cell=f"{job['cell_arcsec']:.15g}arcsec", outframe="TOPO", interpolation="nearest",
+        cell=f"{job['cell_arcsec']:.15g}arcsec", outframe="LSRK", interpolation="nearest",
         gridder="standard", weighting="natural", deconvolver="hogbom", niter=0,
         nchan=job["channels"],
     )
@@ -93,9 +94,7 @@ class Casa(Program):
         return None if os.path.exists(self.python) else f"no {self.python}: run install.sh"
 
     def run(self, job, cwd):
-        # With `cube` and outframe TOPO they follow the Earth's rotation: here by half a channel and more over
-        # the track, so that they would image other data. `cubedata` takes channels as they are.
-        arguments = {**casa_arguments(job), "specmode": "cubedata", **self.more(job), "imagename": "im"}
+        arguments = {**casa_arguments(job), **self.more(job), "imagename": "im"}
         script = os.path.join(cwd, "call.py")
         with open(script, "w") as file:
             file.write(CASA)
