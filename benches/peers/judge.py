@@ -3,7 +3,7 @@ that install.sh makes below `ducc`; run.py calls it. Prints one JSON object.
 
     judge.py dft MS PIXELS CELL_ARCSEC CHANNEL OUT.npz       exact dirty images at some hundred pixels
     judge.py error DFT.npz IMAGE CHANNEL                     an image's largest error there
-    judge.py ducc MS PIXELS CELL_ARCSEC CHANNEL DFT.npz WORST THREADS ROUNDS
+    judge.py ducc MS PIXELS CELL_ARCSEC CHANNEL DFT.npz WORST THREADS ROUNDS exact|flat
                                                              time of vis2dirty at no worse an error
     judge.py mask PIXELS RADIUS OUT.fits                     a disc, as WSClean takes it
 """
@@ -93,7 +93,7 @@ def error(sums, image, channel):
     return errors(np.load(sums), values)
 
 
-def ducc(ms, n, cell_arcsec, channel, sums, worst, threads, rounds):
+def ducc(ms, n, cell_arcsec, channel, sums, worst, threads, rounds, equation):
     import ducc0
     uvw, vis, weight, freq = visibilities(ms, channel)
     vis = (vis * weight).astype(np.complex64)[:, None]
@@ -105,22 +105,26 @@ def ducc(ms, n, cell_arcsec, channel, sums, worst, threads, rounds):
         # and x = −l: only v changes its sign.
         return ducc0.wgridder.vis2dirty(
             uvw=uvw, freq=np.array([freq]), vis=vis, npix_x=n, npix_y=n, pixsize_x=cell,
-            pixsize_y=cell, epsilon=epsilon, do_wgridding=True, nthreads=threads, flip_v=True,
+            pixsize_y=cell, epsilon=epsilon, do_wgridding=equation == "exact", nthreads=threads, flip_v=True,
             divide_by_n=False)
 
+    # From coarse to fine, until its error is no worse than ours. In single precision, which ours is too, it
+    # has no kernel for much less than 5e-6, and errs by the rounding there: then the best one counts.
     tried = {}
-    for epsilon in (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 5e-6, 2e-6, 1e-6, 5e-7, 3e-7):
+    for epsilon in (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 5e-5, 2e-5, 1e-5, 7e-6, 5e-6):
         image = dirty(epsilon).T / total
-        tried[epsilon] = errors(sums, image)["exact"]
+        tried[epsilon] = errors(sums, image)[equation]
         if tried[epsilon] <= worst:
             break
-    times = []
+    epsilon = min(tried, key=tried.get)
+    wall, cpu = [], []
     for _ in range(rounds):
-        start = time.time()
+        start, busy = time.time(), time.process_time()
         dirty(epsilon)
-        times.append(time.time() - start)
-    return dict(epsilon=epsilon, error=tried[epsilon], seconds=statistics.median(times),
-                version=ducc0.__version__)
+        wall.append(time.time() - start)
+        cpu.append(time.process_time() - busy)
+    return dict(epsilon=epsilon, error=tried[epsilon], seconds=statistics.median(wall),
+                cpu=statistics.median(cpu), version=ducc0.__version__)
 
 
 def mask(n, radius, out):
@@ -138,7 +142,7 @@ def main():
         found = error(words[0], words[1], int(words[2]))
     elif task == "ducc":
         found = ducc(words[0], int(words[1]), float(words[2]), int(words[3]), words[4],
-                     float(words[5]), int(words[6]), int(words[7]))
+                     float(words[5]), int(words[6]), int(words[7]), words[8])
     else:
         found = mask(int(words[0]), float(words[1]), words[2])
     print(json.dumps(found))
