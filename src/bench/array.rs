@@ -106,7 +106,9 @@ impl Tracks {
     }
 }
 
-/// `count` rows of the array's [`Tracks`] for an image of pixels of `cell` rad at `freq_hz`.
+/// `count` rows of the array's baselines, integration after integration, as the Earth turns under a
+/// source at declination 13°; scaled so that the longest reaches ±[`COVERAGE`] of an image of pixels
+/// of `cell` rad at `freq_hz`. The last integration may be incomplete.
 pub fn rows(count: usize, cell: f64, freq_hz: f64) -> Rows {
     let tracks = Tracks::new(count, cell, freq_hz);
     let mut rows = Rows::default();

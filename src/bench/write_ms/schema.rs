@@ -10,8 +10,8 @@ use crate::tables::{
     },
 };
 
-/// casacore's code of the frame TOPO.
-pub(super) const TOPO: i32 = 5;
+/// casacore's code of the frame LSRK.
+pub(super) const LSRK: i32 = 1;
 
 fn number(name: &'static str, kind: Kind) -> Column {
     Column::new(name, kind, Scalar)
@@ -58,11 +58,11 @@ fn direction(name: &'static str, shape: Shape) -> Column {
 fn frequency(name: &'static str, shape: Shape) -> Column {
     const FRAMES: [(&str, u32); 10] = [
         ("REST", 0),
-        ("LSRK", 1),
+        ("LSRK", LSRK as u32),
         ("LSRD", 2),
         ("BARY", 3),
         ("GEO", 4),
-        ("TOPO", TOPO as u32),
+        ("TOPO", 5),
         ("GALACTO", 6),
         ("LGROUP", 7),
         ("CMB", 8),

@@ -203,7 +203,9 @@ fn spectral_window(job: &Job) -> Vec<Cell> {
         widths(),
         (WIDTH_HZ * job.channels as f64).into(),
         false.into(),
-        schema::TOPO.into(),
+        // Not TOPO: tclean would follow the Earth's rotation, by a channel and more over the track, and image
+        // other data than programs that take channels as they are.
+        schema::LSRK.into(),
         0.into(),
         0.into(),
         1.into(),
