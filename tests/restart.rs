@@ -381,13 +381,18 @@ fn a_stopped_restart_leaves_the_earlier_products() {
     small(&casa, dir.path(), &[ANEW, &case, &[("niter", "0")]]);
     let before = files(dir.path());
     for last in 1..=3 {
-        let changes = [&case[..], CONTINUE].concat();
+        let changes = [&case[..], CONTINUE, &[("resume", "true")]].concat();
         let config = config(&casa, "small", dir.path(), &changes).unwrap();
         let stopper = Stopper { count: AtomicUsize::new(0), last };
         let error = cubeclean::run::image(&config, &stopper).expect_err("it was stopped");
         assert_eq!(error.exit_code(), 3, "{error}");
         assert!(files(dir.path()) == before, "products have changed");
     }
-    small(&casa, dir.path(), &[&case, CONTINUE]);
+    // Without a word about the one that was stopped, another one does not begin.
+    let changes = [&case[..], CONTINUE].concat();
+    let config = config(&casa, "small", dir.path(), &changes).unwrap();
+    let error = cubeclean::run::image(&config, &Silent).expect_err("one was stopped");
+    assert!(error.to_string().contains("--resume"), "{error}");
+    small(&casa, dir.path(), &[&case, CONTINUE, &[("resume", "true")]]);
     same_bits(once.path(), dir.path(), 1);
 }

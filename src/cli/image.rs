@@ -36,22 +36,17 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     Ok(())
 }
 
-/// Images with the threads asked for, and writes the summary.
+/// Images with the threads asked for.
 pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
     for (name, why) in &config.no_effect {
         tracing::warn!("{name} has no effect: {why}");
     }
     if let Some(path) = &config.summary {
-        check_summary(path, config.replaces())?;
+        // A run that was killed at its very end has written it already.
+        check_summary(path, config.replaces() || config.resume)?;
     }
     let pool = thread_pool(config.threads)?;
-    let summary = pool.install(|| crate::run::image(config, watcher))?;
-    // A part of a cube would stand in the way of the whole one's.
-    if let Some(path) = config.summary.as_ref().filter(|_| summary.unfinished.is_none()) {
-        let text = format!("{:#}\n", summary.to_json());
-        fs::write(path, text).map_err(|e| Error::io("write", path, e))?;
-    }
-    Ok(summary)
+    pool.install(|| crate::run::image(config, watcher))
 }
 
 /// Threads to work in: so many, or one per core.

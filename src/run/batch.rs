@@ -47,6 +47,8 @@ pub(super) struct Job<'a> {
     pub masks: &'a dyn MaskPolicy,
     pub journal: Arc<Journal>,
     pub progress: &'a dyn Progress,
+    /// Channels of this process, and how many of them are done.
+    pub channels: usize,
     pub channels_done: AtomicUsize,
     pub source: Source<'a>,
     pub timers: &'a Timers,
@@ -273,7 +275,7 @@ impl Job<'_> {
         self.progress.event(Event::Channel {
             channel,
             done,
-            total: self.plan.nchan(),
+            total: self.channels,
             iterations: result.iterations,
             peak_residual: result.minor.last().map_or(0.0, |m| f64::from(m.peak_res)),
             stopcode: result.stop.code(),

@@ -104,22 +104,21 @@ impl Batches {
         })
     }
 
-    /// The batches that hold these channels (ascending), without others. No result depends on the batch that
-    /// a channel is in.
+    /// Batches of these channels (ascending), without others. No result depends on the batch that a channel is
+    /// in.
     pub fn of(&self, channels: &[usize]) -> Vec<Range<usize>> {
-        let mut parts: Vec<Range<usize>> = Vec::new();
-        for batch in &self.channels {
-            let within = channels.iter().copied().filter(|c| batch.contains(c));
-            let mut open: Option<Range<usize>> = None;
-            for channel in within {
-                match &mut open {
-                    Some(part) if part.end == channel => part.end += 1,
-                    _ => parts.extend(open.replace(channel..channel + 1)),
+        let most = self.channels.iter().map(Range::len).max().unwrap_or(1);
+        let mut batches: Vec<Range<usize>> = Vec::new();
+        for &channel in channels {
+            let ends = self.blocks.channels.iter().any(|block| block.start == channel);
+            match batches.last_mut() {
+                Some(batch) if batch.end == channel && batch.len() < most && !ends => {
+                    batch.end += 1
                 }
+                _ => batches.push(channel..channel + 1),
             }
-            parts.extend(open);
         }
-        parts
+        batches
     }
 }
 

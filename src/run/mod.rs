@@ -185,6 +185,7 @@ fn run<B: Backend>(
         masks: &*masks,
         journal: Arc::clone(&part.journal),
         progress,
+        channels: part.channels.len(),
         channels_done: AtomicUsize::new(0),
         source: Source::new(plan, &batches.blocks, &timers),
         timers: &timers,
@@ -194,9 +195,9 @@ fn run<B: Backend>(
         false => image_part(&mut job, part, devices)?,
     };
     report_bad_data(&job);
-    let (paths, channels, unfinished) = match end {
-        End::Complete { paths, channels } => (paths, channels, None),
-        End::Unfinished { channels, missing } => (Vec::new(), channels, Some(missing)),
+    let (paths, channels, unfinished, claim) = match end {
+        End::Complete { paths, channels, claim } => (paths, channels, None, Some(claim)),
+        End::Unfinished { channels, missing } => (Vec::new(), channels, Some(missing), None),
     };
     let summary = Summary {
         command: config.command.clone(),
@@ -218,6 +219,11 @@ fn run<B: Backend>(
         },
         products: paths,
     };
+    if let Some(claim) = claim {
+        summary::write(config, &summary)?;
+        // Last of all: a run that is killed before this can still be resumed.
+        job.journal.remove(claim)?;
+    }
     for message in summary.notes() {
         progress.event(Event::Warning { message });
     }
@@ -241,9 +247,7 @@ fn image_part<B: Backend>(job: &mut Job<'_>, mut part: Part<'_>, devices: &[B]) 
     let imaged = image_batches(job, devices, &to_do, known.as_deref(), &products);
     job.timers.add_written(products.bytes_written());
     if let Err(error) = imaged {
-        // What was finished should survive whatever comes next. If this fails too, that error is the
-        // lesser news: what is not on disk is found out by its checksum.
-        let _ = products.sync().and_then(|()| part.journal.sync());
+        part.keep_or_give_up(products, &error);
         return Err(error);
     }
     job.progress.event(Event::Stage { name: "completing the products".into() });

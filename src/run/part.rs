@@ -6,7 +6,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 use rayon::prelude::*;
 
 use super::{
-    journal::{self, Beginning, Header, Journal, State, identity},
+    journal::{self, Beginning, Claim, Header, Journal, State, identity},
     plan::Plan,
     products::{self, ProductBeams, Products},
     stoppable::check_stop,
@@ -36,7 +36,8 @@ pub(super) struct Part<'a> {
 /// How a run ends.
 pub(super) enum End {
     /// The cube is complete: its products, and all its channels.
-    Complete { paths: Vec<PathBuf>, channels: Vec<ChannelSummary> },
+    /// The journal is removed with the claim, when all else is done.
+    Complete { paths: Vec<PathBuf>, channels: Vec<ChannelSummary>, claim: Claim },
     /// Other processes have still to image channels, or one of them is completing the cube.
     Unfinished { channels: Vec<ChannelSummary>, missing: Vec<usize> },
 }
@@ -66,7 +67,7 @@ pub(super) fn check_free(config: &Config) -> Result<()> {
 
 fn beginning(config: &Config) -> Beginning {
     let part = config.channel_range.clone();
-    Beginning { resume: config.resume, part, overwrite: config.replaces() }
+    Beginning { resume: config.resume, part, overwrite: config.overwrite }
 }
 
 /// The channels that this process images.
@@ -163,13 +164,27 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Brings what is finished to the disk before a run ends with an error, so that it survives whatever comes
+    /// next; where nothing is, a run that failed leaves nothing behind.
+    pub fn keep_or_give_up(self, products: Products, error: &Error) {
+        // Should any of this fail, the first error is the greater news: what is not on disk is found out by
+        // its checksum, and what was not removed is named when it is in the way.
+        let nothing = self.journal.state().is_ok_and(|state| state.done.is_empty());
+        if nothing && !self.joins && !matches!(error, Error::Stopped { .. }) {
+            drop(products);
+            let _ = products::remove_incomplete(self.config);
+            self.give_up(error);
+        } else {
+            let _ = products.sync().and_then(|()| self.journal.sync());
+        }
+    }
+
     /// Names products that a run which was killed had completed.
     pub fn publish_rest(self) -> Result<End> {
         let Some(claim) = self.journal.claim()? else { return self.unfinished(Vec::new()) };
         let paths = products::publish_completed(self.config)?;
         let channels = self.before.done.into_values().map(|done| done.summary).collect();
-        self.journal.remove(claim)?;
-        Ok(End::Complete { paths, channels })
+        Ok(End::Complete { paths, channels, claim })
     }
 
     /// Completes and names the products, if every channel of the cube is done and nobody else is at it.
@@ -196,8 +211,7 @@ impl<'a> Part<'a> {
         products.complete(&ProductBeams { fitted, restored })?;
         self.journal.completed()?;
         let paths = products.publish()?;
-        self.journal.remove(claim)?;
-        Ok(End::Complete { paths, channels })
+        Ok(End::Complete { paths, channels, claim })
     }
 
     /// The beam that all restored images have.

@@ -4,7 +4,8 @@ use crate::{
     beam::Beam,
     clean::{ChannelClean, MinorRecord},
     config::{Config, CycleControl},
-    report::{ChannelSummary, Control, MinorCycle},
+    error::{Error, Result},
+    report::{ChannelSummary, Control, MinorCycle, Summary},
     spectral::Sampling,
 };
 
@@ -49,6 +50,13 @@ fn minor_cycle(record: &MinorRecord) -> MinorCycle {
         masksum: record.masksum,
         stopcode: record.stop.map_or(0, |s| s.code()),
     }
+}
+
+/// Writes the summary of a complete cube where it is asked for.
+pub(super) fn write(config: &Config, summary: &Summary) -> Result<()> {
+    let Some(path) = &config.summary else { return Ok(()) };
+    let text = format!("{:#}\n", summary.to_json());
+    std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
 }
 
 /// Iteration control as asked for.

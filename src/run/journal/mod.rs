@@ -152,8 +152,8 @@ pub(super) fn check(imagename: &Path, beginning: &Beginning) -> Result<()> {
     if expected || !exists(imagename) {
         return Ok(());
     }
-    let remedy =
-        "an interrupted run left it: give --resume to go on from it, or --overwrite to start anew";
+    let remedy = "an interrupted run left it: give --resume to go on from it, or --overwrite to start anew (or remove it, \
+         and NAME.*.incomplete)";
     Err(Error::Exists { path: directory_of(imagename), remedy: remedy.into() })
 }
 
@@ -178,10 +178,11 @@ impl Journal {
         sweep(imagename)?;
         let name = format!("channels-{:06}-{:06}.log", channels.start, channels.end - 1);
         let log_path = directory.join(name);
+        // One of several processes must not take the place of what others may just have begun.
         let anew = exists(imagename)
             && beginning.overwrite
             && !beginning.resume
-            && (beginning.part.is_none() || log_path.exists());
+            && beginning.part.is_none();
         if anew {
             refuse_if_alive(&directory)?;
             clear()?;
@@ -190,8 +191,8 @@ impl Journal {
         let there = exists(imagename);
         let history = begin(&directory, run)?;
         if there && !beginning.resume && log_path.exists() {
-            let remedy = "these channels were begun before: give --resume to go on with them, or --overwrite \
-                          to start anew";
+            let remedy = "these channels were begun before: give --resume to go on with them; to start anew, \
+                          remove the journal and NAME.*.incomplete";
             return Err(Error::Exists { path: log_path, remedy: remedy.into() });
         }
         refuse_overlap(&directory, &log_path, &channels)?;
