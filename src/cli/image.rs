@@ -29,6 +29,7 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     let summary = image(&config, watcher)?;
     if watcher.talkative {
         say(&summary.table());
+        say(&summary.performance.short());
         for product in &summary.products {
             say(&format!("  {}", product.display()));
         }

@@ -61,6 +61,8 @@ pub struct Config {
     pub restart: Restart,
     /// Where to write the summary.
     pub summary: Option<PathBuf>,
+    /// Directory of the performance report.
+    pub report: Option<PathBuf>,
 
     /// Pixels along x and y.
     pub imsize: [usize; 2],

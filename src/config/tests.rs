@@ -258,7 +258,8 @@ fn what_is_given_goes_before_a_preset_and_the_command_shows_both() {
 /// accepts has to be refused. Free text is all that may pass.
 #[test]
 fn nothing_supported_is_silently_ignored() {
-    let free_text = ["vis", "field", "spw", "imagename", "mask", "startmodel", "summary", "device"];
+    let free_text =
+        ["vis", "field", "spw", "imagename", "mask", "startmodel", "summary", "report", "device"];
     for p in PARAMETERS {
         let supported = matches!(p.support, Support::Yes | Support::Own);
         if supported && !free_text.contains(&p.name) {

@@ -68,6 +68,7 @@ impl Config {
             restart: restart::restart(p, &products)?,
             products,
             summary: given(p, "summary").map(PathBuf::from),
+            report: given(p, "report").map(PathBuf::from),
 
             imsize,
             cell: cell(p)?,

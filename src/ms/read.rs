@@ -119,6 +119,27 @@ impl Selected {
         Ok((RawBlock { spw, channels, rows, vis, weight }, stats))
     }
 
+    /// Bytes of the data channels of spectral windows, in all columns that imaging needs and each byte once:
+    /// visibilities, flags and weights of the selected rows, and the rows' geometry (48 bytes each).
+    pub fn bytes_of(&self, channels: &[(usize, Range<usize>)]) -> u64 {
+        const GEOMETRY: u64 = 24 + 8 + 4 * 4;
+        let table = self.ms.table();
+        let spectrum = table.find("WEIGHT_SPECTRUM");
+        let of = |(spw, range): &(usize, Range<usize>)| {
+            let Some(selected) = self.spws().iter().find(|s| s.id == *spw) else { return 0 };
+            let Some(&first) = selected.rows.first() else { return 0 };
+            let layout = self.layouts[usize::from(self.layout_of[first as usize])];
+            let correlations = layout.correlations as u64;
+            let row = self.table_rows[first as usize];
+            // What is wrong with the column is found out when it is read.
+            let filled = spectrum.is_some_and(|c| table.is_defined(c, row).unwrap_or(false));
+            let samples = range.len() as u64 * correlations;
+            let weights = if filled { 4 * samples } else { 4 * correlations };
+            selected.rows.len() as u64 * (8 * samples + samples / 8 + weights + GEOMETRY)
+        };
+        channels.iter().map(of).sum()
+    }
+
     /// Channels that a tile of the visibilities holds, by the first row's; 1 where that is not known.
     pub fn tile_channels(&self) -> usize {
         let table = self.ms.table();

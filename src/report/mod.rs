@@ -1,10 +1,13 @@
 //! What a run tells: progress while it runs, a summary when it ends, a picture of the cube.
 
 mod notes;
+mod performance;
 mod progress;
 mod quicklook;
 mod summary;
 
+pub(crate) use performance::stages as performance_stages;
+pub use performance::{ChannelPerformance, Floors, Io, Outcome, Performance, Phase, Stage};
 pub use progress::{Event, Progress, Silent};
 pub use quicklook::{Moments, Planes, Quicklook, quicklook};
 pub(crate) use summary::size_text;

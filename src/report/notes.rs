@@ -153,6 +153,7 @@ mod tests {
         };
         let mut summary = Summary {
             unfinished: None,
+            performance: crate::report::Performance::default(),
             command: String::new(),
             control: super::super::Control { niter: 9, ..Default::default() },
             channels: (0..40).map(channel).collect(),

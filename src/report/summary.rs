@@ -5,7 +5,10 @@ use std::{fmt::Write as _, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::notes::{kept, rollback_json};
+use super::{
+    Performance,
+    notes::{kept, rollback_json},
+};
 use crate::{
     backend::{Cargo, Clock, Traffic},
     beam::Beam,
@@ -28,6 +31,8 @@ pub struct Summary {
     pub resources: Resources,
     /// Products written.
     pub products: Vec<PathBuf>,
+    /// Where time, memory and bytes went.
+    pub performance: Performance,
 }
 
 /// Iteration control as asked for; tclean's return dictionary repeats it.
@@ -446,6 +451,7 @@ mod tests {
         };
         Summary {
             unfinished: None,
+            performance: Performance::default(),
             command: "cubeclean image".into(),
             control: Control {
                 niter: 20000,

@@ -192,7 +192,7 @@ impl Reading {
 }
 
 /// The nearest directory that exists already.
-fn existing_directory(imagename: &Path) -> PathBuf {
+pub(super) fn existing_directory(imagename: &Path) -> PathBuf {
     let here = Path::new(".");
     let parents = imagename.ancestors().skip(1);
     let named = parents.map(|path| if path.as_os_str().is_empty() { here } else { path });

@@ -16,6 +16,7 @@ use super::{
     journal::{Journal, Sums},
     plan::Plan,
     products::Products,
+    sampler::Sampler,
     source::Source,
     stoppable::{Stoppable, check_stop},
     timers::Timers,
@@ -51,6 +52,7 @@ pub(super) struct Job<'a> {
     pub channels: usize,
     pub channels_done: AtomicUsize,
     pub source: Source<'a>,
+    pub sampler: &'a Sampler,
     pub timers: &'a Timers,
 }
 

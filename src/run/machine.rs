@@ -68,6 +68,40 @@ pub(super) fn allow_files(_: u64) -> Option<u64> {
     None
 }
 
+/// Has the system forget a file's cached pages, where it can be asked to.
+#[cfg(target_os = "linux")]
+pub(super) fn drop_cached(file: &fs::File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn drop_cached(_: &fs::File) {}
+
+/// The processor and the memory of this machine, in words.
+pub(super) fn describe() -> Vec<(&'static str, String)> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    system.refresh_cpu_all();
+    let model = system.cpus().first().map_or("unknown", |cpu| cpu.brand()).trim().to_owned();
+    let memory = super::batches::readable(system.total_memory());
+    vec![("processor", format!("{model}, {} cores", system.cpus().len())), ("memory", memory)]
+}
+
+/// Type and device of a directory's file system.
+pub(super) fn file_system(directory: &Path) -> Option<String> {
+    let path = fs::canonicalize(directory).ok()?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    // device, mount point, type, ...; spaces in names are written as \\040.
+    let fields = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?.replace("\\040", " "), words.next()?))
+    });
+    let (device, _, kind) = fields
+        .filter(|(_, at, _)| path.starts_with(at))
+        .max_by_key(|(_, at, _)| Path::new(at).components().count())?;
+    Some(format!("{kind} on {device}"))
+}
+
 /// Bytes that files, and all files below directories, take on disk.
 pub(super) fn bytes_on_disk(paths: &[PathBuf]) -> u64 {
     paths.iter().map(|path| bytes_of(path)).sum()

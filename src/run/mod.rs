@@ -10,8 +10,10 @@ mod journal;
 mod machine;
 mod masks;
 mod part;
+mod performance;
 mod plan;
 mod products;
+mod sampler;
 mod share;
 mod source;
 mod stoppable;
@@ -38,6 +40,7 @@ use earlier::Earlier;
 use part::{End, Part};
 use plan::Plan;
 use products::Products;
+use sampler::{Counters, Sampler};
 use share::share;
 use source::Source;
 use timers::Timers;
@@ -52,7 +55,7 @@ use crate::{
     clean::{self, CleanParams, Scope},
     config::{CommonBeamOutliers, Config, CycleControl, RestoringBeam},
     error::Result,
-    report::{Bus, Event, Progress, Resources, Summary},
+    report::{Bus, Event, Performance, Progress, Resources, Summary},
     weighting::Weighting,
 };
 
@@ -65,12 +68,13 @@ use crate::{
 /// Whatever stands in the way, before anything is written where possible;
 /// [`Error::Stopped`](crate::Error::Stopped) after a signal.
 pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
-    let started = Instant::now();
+    let watch = Watch::new();
     part::check_free(config)?;
+    performance::check(config)?;
     let planned = plan(config, progress)?;
     match &planned.processor {
-        Processor::Cpu => run(&planned, &[CpuBackend], progress, started),
-        Processor::Gpus(gpus) => run(&planned, gpus, progress, started),
+        Processor::Cpu => run(&planned, &[CpuBackend], progress, watch),
+        Processor::Gpus(gpus) => run(&planned, gpus, progress, watch),
     }
 }
 
@@ -106,6 +110,20 @@ fn plan<'a>(config: &'a Config, progress: &dyn Progress) -> Result<Planned<'a>> 
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
     Ok(Planned { config, plan, earlier, limits, processor, reason })
+}
+
+/// What is measured from a run's first moment on.
+struct Watch {
+    started: Instant,
+    before: Option<Counters>,
+    sampler: Sampler,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let before = Counters::now();
+        Self { started: Instant::now(), before, sampler: Sampler::start("planning") }
+    }
 }
 
 /// A job that is planned but for its batches.
@@ -157,11 +175,10 @@ fn run<B: Backend>(
     planned: &Planned<'_>,
     devices: &[B],
     progress: &dyn Progress,
-    started: Instant,
+    watch: Watch,
 ) -> Result<Summary> {
     let Planned { config, plan, earlier, reason, .. } = planned;
     let (batches, admission) = planned.batches(devices, progress)?;
-    let backend = admission.backend;
     let masks = masks::policy(config, plan, earlier)?;
     // The CPU's bits depend neither on its kind nor on the number of threads.
     let name = devices[0].name();
@@ -188,8 +205,10 @@ fn run<B: Backend>(
         channels: part.channels.len(),
         channels_done: AtomicUsize::new(0),
         source: Source::new(plan, &batches.blocks, &timers),
+        sampler: &watch.sampler,
         timers: &timers,
     };
+    let resumed_channels = part.before.done.range(part.channels.clone()).count();
     let end = match part.before.completed {
         true => part.publish_rest()?,
         false => image_part(&mut job, part, devices)?,
@@ -199,16 +218,16 @@ fn run<B: Backend>(
         End::Complete { paths, channels, claim } => (paths, channels, None, Some(claim)),
         End::Unfinished { channels, missing } => (Vec::new(), channels, Some(missing), None),
     };
-    let summary = Summary {
+    let mut summary = Summary {
         command: config.command.clone(),
         control: summary::control(config),
         channels,
         unfinished,
         resources: Resources {
-            backend,
+            backend: admission.backend.clone(),
             backend_reason: reason.clone(),
             bus: bus(devices, &job),
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: watch.started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),
             clock: devices.first().map(B::clock).unwrap_or_default(),
             bytes_read: job.timers.read().bytes_read,
@@ -218,7 +237,20 @@ fn run<B: Backend>(
             peak_device: devices.iter().filter_map(Backend::peak_memory).max(),
         },
         products: paths,
+        performance: Performance::default(),
     };
+    summary.performance = performance::Measured {
+        config,
+        plan,
+        admission: &admission,
+        timers: &timers,
+        observed: watch.sampler.stop(),
+        before: watch.before,
+        resumed_channels,
+        devices: devices.len(),
+    }
+    .performance(&summary);
+    performance::write(config, &summary.performance)?;
     if let Some(claim) = claim {
         summary::write(config, &summary)?;
         // Last of all: a run that is killed before this can still be resumed.
@@ -244,6 +276,7 @@ fn image_part<B: Backend>(job: &mut Job<'_>, mut part: Part<'_>, devices: &[B]) 
     let products = part.products(job.plan)?;
     let to_do = job.batches.of(&part.to_do());
     job.channels_done.store(part.finished_before(), Ordering::Relaxed);
+    job.sampler.phase("imaging");
     let imaged = image_batches(job, devices, &to_do, known.as_deref(), &products);
     job.timers.add_written(products.bytes_written());
     if let Err(error) = imaged {
@@ -251,6 +284,7 @@ fn image_part<B: Backend>(job: &mut Job<'_>, mut part: Part<'_>, devices: &[B]) 
         return Err(error);
     }
     job.progress.event(Event::Stage { name: "completing the products".into() });
+    job.sampler.phase("completing");
     let start = Instant::now();
     let end = part.finish(products);
     job.timers.add("complete", start.elapsed());
@@ -263,6 +297,7 @@ fn prepare<B: Backend>(
     part: &Part<'_>,
     devices: &[B],
 ) -> Result<Option<Vec<Option<Beam>>>> {
+    job.sampler.phase("preparing");
     job.density = cube_density(job)?;
     let whole = job.batches.channels.len() == 1 && part.to_do().len() == job.plan.nchan();
     if whole || part.before.beams.is_some() {
@@ -290,17 +325,25 @@ fn image_batches<B: Backend>(
         devices,
         batches.len(),
         |device, batch| {
-            let cleaned = job.clean_batch(device, batches[batch].clone())?;
+            let begun = Instant::now();
+            let channels = batches[batch].clone();
+            let cleaned = job.clean_batch(device, channels.clone())?;
             let restoring = restoring_beams(job.config, known, &cleaned.results);
-            if in_place {
-                job.write_batch(cleaned, &restoring, products)?;
-                return Ok(None);
-            }
-            Ok(Some((job.leave(cleaned, products)?, restoring)))
+            let left = match in_place {
+                true => {
+                    job.write_batch(cleaned, &restoring, products)?;
+                    None
+                }
+                false => Some((job.leave(cleaned, products)?, restoring)),
+            };
+            Ok((left, channels, begun))
         },
-        |left| match left {
-            Some((planes, restoring)) => job.write_finished(planes, &restoring, products),
-            None => Ok(()),
+        |(left, channels, begun)| {
+            if let Some((planes, restoring)) = left {
+                job.write_finished(planes, &restoring, products)?;
+            }
+            job.timers.add_batch(channels, begun);
+            Ok(())
         },
     )
     .map(drop)

@@ -55,7 +55,7 @@ fn run_on(gpus: &[Gpu], config: &Config, plan: &Plan, progress: &dyn Progress) -
         processor: Processor::Cpu,
         reason: String::new(),
     };
-    run(&planned, gpus, progress, Instant::now())
+    run(&planned, gpus, progress, Watch::new())
 }
 
 const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0 };

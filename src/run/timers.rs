@@ -1,6 +1,7 @@
 //! Where a run's time and bytes went.
 
 use std::{
+    ops::Range,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -23,6 +24,8 @@ struct Sums {
     backend: StageTimes,
     read: ReadStats,
     written: u64,
+    /// Batches with their wall times, s.
+    batches: Vec<(Range<usize>, f64)>,
     /// What crossed between host and devices from the dirty images to the end of clean.
     clean_traffic: Traffic,
 }
@@ -73,6 +76,16 @@ impl Timers {
     /// Adds bytes that the products' writers handed to the system.
     pub fn add_written(&self, bytes: u64) {
         self.lock().written += bytes;
+    }
+
+    /// Adds a batch from when it was begun.
+    pub fn add_batch(&self, channels: Range<usize>, begun: Instant) {
+        self.lock().batches.push((channels, begun.elapsed().as_secs_f64()));
+    }
+
+    /// Batches with their wall times, s.
+    pub fn batches(&self) -> Vec<(Range<usize>, f64)> {
+        self.lock().batches.clone()
     }
 
     /// Bytes that the products' writers handed to the system.

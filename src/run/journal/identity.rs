@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// Parameters that say how a cube is made or where it goes, but change no pixel.
-const WITHOUT_EFFECT: [&str; 6] =
-    ["imagename", "overwrite", "summary", "resume", "channel-range", "verbose"];
+const WITHOUT_EFFECT: [&str; 7] =
+    ["imagename", "overwrite", "summary", "report", "resume", "channel-range", "verbose"];
 
 /// What decides the bits, by name.
 pub(in crate::run) type Identity = BTreeMap<String, String>;

@@ -1,0 +1,204 @@
+//! The performance report of a run, from what was watched and counted.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    admission::{Admission, existing_directory},
+    batches::readable,
+    machine,
+    plan::Plan,
+    sampler::{Counters, Observed},
+    timers::Timers,
+};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    report::{ChannelPerformance, Floors, Io, Outcome, Performance, Summary, performance_stages},
+};
+
+/// Bytes of the file that the disk is measured with.
+const PROBE_BYTES: usize = 128 << 20;
+
+/// What the report is made of beside the summary.
+pub(super) struct Measured<'a> {
+    pub config: &'a Config,
+    pub plan: &'a Plan,
+    pub admission: &'a Admission,
+    pub timers: &'a Timers,
+    pub observed: Observed,
+    /// The kernel's counters at the beginning.
+    pub before: Option<Counters>,
+    pub resumed_channels: usize,
+    pub devices: usize,
+}
+
+/// Finds out before the run, and not after it, that a report cannot be written.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let Some(directory) = &config.report else { return Ok(()) };
+    fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
+    for path in paths(directory) {
+        if path.exists() && !config.replaces() && !config.resume {
+            let remedy = "give another directory as --report, or --overwrite".to_owned();
+            return Err(Error::Exists { path, remedy });
+        }
+    }
+    Ok(())
+}
+
+fn paths(directory: &Path) -> [PathBuf; 2] {
+    ["report.md", "report.json"].map(|name| directory.join(name))
+}
+
+/// Writes the report where it is asked for.
+pub(super) fn write(config: &Config, performance: &Performance) -> Result<()> {
+    let Some(directory) = &config.report else { return Ok(()) };
+    let [markdown, json] = paths(directory);
+    fs::write(&markdown, performance.markdown()).map_err(|e| Error::io("write", &markdown, e))?;
+    let text = serde_json::to_string_pretty(performance)
+        .map_err(|e| Error::io("write", &json, std::io::Error::other(e)))?;
+    fs::write(&json, text + "\n").map_err(|e| Error::io("write", &json, e))
+}
+
+impl Measured<'_> {
+    /// The report; the disk is measured now, if a report is to be written.
+    pub fn performance(self, summary: &Summary) -> Performance {
+        let Self { config, plan, timers, .. } = self;
+        let r = &summary.resources;
+        let seconds = channel_seconds(timers);
+        let channel = |c: &crate::report::ChannelSummary| ChannelPerformance {
+            summary: c.clone(),
+            iterations: c.minor.iter().map(|m| m.iter_done).sum(),
+            seconds: seconds.get(&c.channel).copied(),
+        };
+        let now = Counters::now();
+        let since = |of: fn(&Counters) -> u64| Some(of(&now?) - of(&self.before?));
+        let cpu_s = (|| Some(now?.cpu_s - self.before?.cpu_s))();
+        let io = Io {
+            needed_bytes: plan.selected.bytes_of(&plan.sampling.needed(0..plan.nchan())),
+            reader_bytes: r.bytes_read,
+            writer_bytes: r.bytes_written,
+            kernel_read_bytes: since(|c| c.read),
+            kernel_written_bytes: since(|c| c.written),
+            disk_read_bytes: since(|c| c.disk_read),
+            disk_written_bytes: since(|c| c.disk_written),
+            output_bytes: r.bytes_on_disk,
+            ..Io::default()
+        };
+        let stages = performance_stages(&r.stages);
+        let wall_s = r.seconds;
+        let processors = self.devices.max(rayon::current_num_threads());
+        let compute_s = stages.iter().map(|s| s.seconds).sum::<f64>() / processors as f64;
+        let floors = config.report.as_ref().and_then(|_| {
+            let directory = existing_directory(&config.imagename);
+            let rates = disk_rates(&directory)?;
+            Some(Floors::new(rates, r.bytes_read, r.bytes_written, compute_s, wall_s))
+        });
+        Performance {
+            configuration: self.configuration(summary),
+            result: self.outcome(summary, cpu_s),
+            phases: self.observed.phases,
+            stages,
+            io: io.with_ratios(),
+            floors,
+            channels: summary.channels.iter().map(channel).collect(),
+            memory_timeline: self.observed.timeline,
+            sampling_cpu_s: self.observed.own_cpu_s,
+        }
+    }
+
+    fn outcome(&self, summary: &Summary, cpu_s: Option<f64>) -> Outcome {
+        let r = &summary.resources;
+        let mut codes: BTreeMap<u8, usize> = BTreeMap::new();
+        for channel in summary.channels.iter().filter(|c| c.sumwt > 0.0) {
+            *codes.entry(channel.stopcode).or_default() += 1;
+        }
+        Outcome {
+            completed: summary.unfinished.is_none(),
+            resumed_channels: self.resumed_channels,
+            channels: summary.channels.len(),
+            channels_without_data: summary.channels_without_data().len(),
+            iterations: summary.iterdone(),
+            stop_codes: codes.into_iter().collect(),
+            wall_s: r.seconds,
+            cpu_s,
+            peak_rss_bytes: r.peak_rss,
+            peak_device_bytes: r.peak_device,
+            output_bytes: r.bytes_on_disk,
+        }
+    }
+
+    fn configuration(&self, summary: &Summary) -> Vec<(String, String)> {
+        let (config, admission) = (self.config, self.admission);
+        let cell = config.cell.map(|rad| rad.to_degrees() * 3600.0);
+        let mut rows = vec![
+            ("program", format!("cubeclean {}", env!("CARGO_PKG_VERSION"))),
+            ("command", summary.command.clone()),
+            ("data", config.vis.display().to_string()),
+            ("image", admission.image.clone()),
+            ("cell", format!("{:.6} × {:.6} arcsec", cell[0], cell[1])),
+            ("weighting", format!("{:?}", config.weighting)),
+            ("deconvolver", format!("{:?}, niter={}", config.deconvolver, config.niter)),
+            ("backend", summary.resources.backend.clone()),
+            ("threads", rayon::current_num_threads().to_string()),
+            ("batches", format!("{} of up to {}", admission.batches, admission.channels_a_batch)),
+            ("visibilities", admission.reading.to_string()),
+            ("memory planned", readable(admission.host.total())),
+            ("memory limit", readable(admission.host_limit)),
+        ];
+        rows.extend(machine::describe());
+        if let Some(file_system) = machine::file_system(&admission.directory) {
+            rows.push(("file system of the output", file_system));
+        }
+        rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Seconds of each channel that this process imaged: its batch's, shared equally.
+fn channel_seconds(timers: &Timers) -> BTreeMap<usize, f64> {
+    let mut seconds = BTreeMap::new();
+    for (channels, time) in timers.batches() {
+        let each = time / channels.len().max(1) as f64;
+        seconds.extend(channels.map(|channel| (channel, each)));
+    }
+    seconds
+}
+
+/// Rates of a sequential write, with a sync at its end, and of reading it back; `None` where the disk has no
+/// room for it. The file has no name that a crash could leave behind for long: it is removed at once.
+fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
+    let stamp = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    let path = directory.join(format!(".cubeclean-probe-{}-{stamp}", std::process::id()));
+    let mut file =
+        fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
+    let measured = measure(&mut file);
+    fs::remove_file(&path).ok()?;
+    measured.ok()
+}
+
+fn measure(file: &mut fs::File) -> std::io::Result<(f64, f64)> {
+    use std::io::Seek;
+    // No two blocks alike, for disks that store such once.
+    let block: Vec<u8> = (0..1u32 << 18)
+        .flat_map(|i| (i.wrapping_mul(2_654_435_761) ^ i.rotate_left(13)).to_le_bytes())
+        .collect();
+    let start = Instant::now();
+    for i in 0..PROBE_BYTES / block.len() {
+        let mut block = block.clone();
+        block[..8].copy_from_slice(&(i as u64).to_le_bytes());
+        file.write_all(&block)?;
+    }
+    file.sync_all()?;
+    let write_rate = PROBE_BYTES as f64 / start.elapsed().as_secs_f64();
+    machine::drop_cached(file);
+    file.rewind()?;
+    let mut buffer = vec![0; block.len()];
+    let start = Instant::now();
+    while file.read(&mut buffer)? > 0 {}
+    Ok((write_rate, PROBE_BYTES as f64 / start.elapsed().as_secs_f64()))
+}

@@ -1,0 +1,135 @@
+//! The performance report of a real run: its numbers agree with the summary's and the kernel's, and its two
+//! forms with each other.
+
+mod common;
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+/// Runs `cubeclean image` on a job that writes some ten megabytes; returns what it says.
+fn image(directory: &Path, more: &str) -> (std::process::ExitStatus, String) {
+    let job = "--specmode cube --imsize 256 --cell 0.1arcsec --outframe TOPO --interpolation nearest --niter 200 \
+               --threshold 20mJy --usemask pb --pbmask 0.3 --backend cpu --threads 2 --products psf,residual,image,pb \
+               --pblimit -0.1 --memory-limit 200MB";
+    let output = Command::new(env!("CARGO_BIN_EXE_cubeclean"))
+        .arg("image")
+        .arg("--vis")
+        .arg(common::ms("small"))
+        .arg("--imagename")
+        .arg(directory.join("im"))
+        .arg("--report")
+        .arg(directory.join("report"))
+        .arg("--summary")
+        .arg(directory.join("im.json"))
+        .args(job.split_whitespace())
+        .args(more.split_whitespace())
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status, said.into_owned())
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn the_report_agrees_with_the_summary_and_with_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (status, said) = image(dir.path(), "");
+    assert!(status.success(), "{said}");
+    assert!(said.contains("bytes read / needed"), "{said}");
+    let report = json(&dir.path().join("report/report.json"));
+    let summary = json(&dir.path().join("im.json"));
+
+    let channels = report["channels"].as_array().unwrap();
+    assert_eq!(channels.len(), 32);
+    let sum: u64 = channels.iter().map(|c| c["iterations"].as_u64().unwrap()).sum();
+    assert_eq!(summary["iterdone"].as_u64(), Some(sum));
+    assert_eq!(report["result"]["iterations"].as_u64(), Some(sum));
+    let resources = &summary["resources"];
+    assert_eq!(report["io"]["reader_bytes"], resources["bytes_read"]);
+    assert_eq!(report["io"]["writer_bytes"], resources["bytes_written"]);
+    let seconds: f64 = channels.iter().map(|c| number(&c["seconds"])).sum();
+
+    // Phases follow each other without gaps, and make up the run.
+    let phases = report["phases"].as_array().unwrap();
+    let names: Vec<&str> = phases.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["planning", "preparing", "imaging", "completing"]);
+    let (mut end, mut total) = (number(&phases[0]["start_unix_s"]), 0.0);
+    for phase in phases {
+        let start = number(&phase["start_unix_s"]);
+        assert!((start - end).abs() < 0.05, "{phase}");
+        total += number(&phase["duration_s"]);
+        end = start + number(&phase["duration_s"]);
+    }
+    let wall = number(&report["result"]["wall_s"]);
+    assert!((total / wall - 1.0).abs() < 0.1, "{total} of {wall} s");
+    assert!(seconds <= 1.05 * number(&phases[2]["duration_s"]), "{seconds}");
+    let shares: f64 =
+        report["stages"].as_array().unwrap().iter().map(|s| number(&s["share"])).sum();
+    assert!((shares - 1.0).abs() < 1e-9);
+    let floors = &report["floors"];
+    let floor = number(&floors["disk_s"]).max(number(&floors["compute_s"]));
+    assert!((number(&floors["distance"]) - wall / floor).abs() < 1e-9 * wall / floor);
+
+    // Every table of the Markdown has as many cells in each row.
+    let markdown = fs::read_to_string(dir.path().join("report/report.md")).unwrap();
+    let mut tables = 0;
+    for table in markdown.split("\n\n").filter(|part| part.starts_with('|')) {
+        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+        let lines: Vec<&str> = table.trim_end().lines().collect();
+        assert!(lines.len() > 2 && lines.iter().all(|l| cells(l) == cells(lines[0])), "{table}");
+        tables += 1;
+    }
+    assert_eq!(tables, 7);
+
+    // Where it was, it stays.
+    let (status, said) = image(&dir.path().join("."), "--imsize 64");
+    assert!(!status.success(), "{said}");
+}
+
+/// Bytes by the kernel's counters against our own. Everything but visibilities and pixels (tables' metadata, program,
+/// /proc, the summary, the journal) is a few hundred kB of some ten MB here.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_counts_what_we_count_and_nothing_is_moved_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (status, said) = image(dir.path(), "");
+    assert!(status.success(), "{said}");
+    let io = &json(&dir.path().join("report/report.json"))["io"];
+    let of = |name: &str| number(&io[name]);
+    let (needed, reader, read) = (of("needed_bytes"), of("reader_bytes"), of("kernel_read_bytes"));
+    // Rows' geometry is a twelfth of what this set's 32 channels take, and not the bulk reader's.
+    assert!(reader > 0.9 * needed && reader < needed, "{io}");
+    assert!(read >= reader && read < 1.05 * needed + 0.5e6, "{io}");
+    let (writer, written) = (of("writer_bytes"), of("kernel_written_bytes"));
+    let output = of("output_bytes");
+    assert!(written >= writer && written < 1.01 * writer + 0.2e6, "{io}");
+    // Several major cycles, several batches, one write of every pixel.
+    assert!(of("write_amplification") < 1.01, "{io}");
+    assert!((writer / output - 1.0).abs() < 0.02, "{io}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_found_out_first() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("report"), "a file").unwrap();
+    let (status, said) = image(dir.path(), "");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("report"), "{said}");
+    assert!(!dir.path().join("im.psf").exists() && !dir.path().join("im.journal").exists());
+
+    fs::remove_file(dir.path().join("report")).unwrap();
+    fs::create_dir(dir.path().join("report")).unwrap();
+    fs::write(dir.path().join("report/report.md"), "mine").unwrap();
+    let (status, said) = image(dir.path(), "");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("report.md") && said.contains("--overwrite"), "{said}");
+    assert_eq!(fs::read_to_string(dir.path().join("report/report.md")).unwrap(), "mine");
+}
