@@ -14,7 +14,7 @@ use crate::report::Phase;
 
 /// Between two samples: a hundredth of the time so far, within these. Short runs are seen in detail, and long
 /// ones cost nothing.
-const INTERVAL_S: (f64, f64) = (0.05, 2.0);
+const INTERVAL_S: (f64, f64) = (0.1, 2.0);
 
 /// Points of the memory's time line, at most; it is thinned out when there are twice as many.
 const TIMELINE: usize = 256;
@@ -204,7 +204,7 @@ impl Seen {
             let busy = before.and_then(|(then, before)| {
                 let seconds = (at - then).as_secs_f64();
                 // Ticks are coarse.
-                (seconds > 0.04).then(|| (now.cpu_s - before.cpu_s) / seconds)
+                (seconds > 0.08).then(|| (now.cpu_s - before.cpu_s) / seconds)
             });
             if let Some(busy) = busy {
                 phase.max_cpu = Some(phase.max_cpu.map_or(busy, |most| most.max(busy)));
