@@ -31,6 +31,8 @@ pub enum Task {
         #[arg(value_name = "MS")]
         path: PathBuf,
     },
+    /// Make one cube of CASA images that follow each other in frequency.
+    Concat(ConcatArgs),
     /// List the GPUs of this machine and what fits on them.
     Devices {
         /// As JSON, for programs.
@@ -41,6 +43,38 @@ pub enum Task {
     Demo(DemoArgs),
     /// Time the stages of the backends on a synthetic job.
     Bench(BenchArgs),
+}
+
+/// Arguments of `cubeclean concat`.
+#[derive(Debug, Args)]
+pub struct ConcatArgs {
+    /// paged: copies, in one self-contained cube; virtual: references, the images stay; movevirtual: the images are
+    /// renamed into the cube.
+    #[arg(long, value_enum, default_value_t = ConcatModeArg::Paged, value_name = "MODE")]
+    pub mode: ConcatModeArg,
+    /// Replace OUT if it is an image; at the end, in one step.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// CPU threads. Default: one per core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// The cube.
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// The images, ours or CASA's, in any order.
+    #[arg(value_name = "IN", required = true)]
+    pub inputs: Vec<PathBuf>,
+}
+
+/// How images become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConcatModeArg {
+    /// Copied.
+    Paged,
+    /// Referred to.
+    Virtual,
+    /// Renamed into it.
+    Movevirtual,
 }
 
 /// Arguments of `cubeclean bench`. The full job is that of an ALMA cube: 8000 pixels, 449280 rows.

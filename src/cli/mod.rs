@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod concat;
 mod demo;
 mod devices;
 mod image;
@@ -53,6 +54,7 @@ fn dispatch(cli: args::Cli, watcher: &watch::Watcher) -> Result<()> {
             say(&ms::describe(&ms)?.to_string());
             Ok(())
         }
+        args::Task::Concat(args) => concat::run(&args, watcher),
         args::Task::Devices { json } => devices::run(json),
         args::Task::Demo(args) => demo::run(&args, watcher),
         args::Task::Bench(args) => bench::run(&args, watcher),

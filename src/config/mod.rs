@@ -25,7 +25,7 @@ pub use crate::{
 use crate::{
     backend::Deconvolver,
     beam::Beam,
-    cube::{Format, Product},
+    cube::{Format, Product, Subcubes},
     geometry::Direction,
     gridding::OperatorOptions,
     mask::auto::AutoMultithresh,
@@ -49,6 +49,8 @@ pub struct Config {
     pub imagename: PathBuf,
     /// File formats to write, without repetitions.
     pub formats: Vec<Format>,
+    /// Whether, and how, products are written as subcubes and made one; `None`: straight in their places.
+    pub subcubes: Option<Subcubes>,
     /// Products to write, without repetitions.
     pub products: Vec<Product>,
     /// Replace existing products.

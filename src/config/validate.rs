@@ -3,6 +3,7 @@
 mod deconvolution;
 mod machine;
 mod restart;
+mod subcubes;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,7 @@ impl Config {
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
         let products = products(p)?;
+        let formats = formats(p)?;
         Ok(Self {
             vis: vis(p)?,
             field: p.text("field").to_owned(),
@@ -61,7 +63,8 @@ impl Config {
             )?,
 
             imagename: imagename(p)?,
-            formats: formats(p)?,
+            subcubes: subcubes::subcubes(p, &formats)?,
+            formats,
             overwrite: p.flag("overwrite")?,
             resume: p.flag("resume")?,
             channel_range: channel_range(p)?,

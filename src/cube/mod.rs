@@ -35,6 +35,7 @@
 
 mod aligned;
 mod casa;
+mod concat;
 mod drop_behind;
 mod fits;
 mod mask_file;
@@ -42,6 +43,7 @@ mod pixel_file;
 mod product;
 mod read;
 mod staging;
+mod subcubes;
 #[cfg(test)]
 mod tests;
 
@@ -57,9 +59,11 @@ use crate::{
 };
 
 pub use aligned::{Named, Target};
+pub use concat::{ConcatMode, concat};
 pub use mask_file::MaskFile;
 pub use product::{Format, Product};
 pub use read::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis, World};
+pub use subcubes::{Subcubes, publish_subcubes, subcube_names};
 
 /// What the headers of a cube's products say.
 #[derive(Clone, Debug)]
@@ -199,6 +203,25 @@ pub fn create(
         Format::Casa => Box::new(casa::CasaWriter::create(staging, product, shape, spec)?),
         Format::Fits => Box::new(fits::FitsWriter::create(staging, product, shape, spec)?),
     })
+}
+
+/// Starts a product of `imagename` that is written as subcubes, CASA images of some channels each, and made one
+/// when it is published. `overwrite` tells whether a product that is there may be replaced at the end.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_subcubes(
+    imagename: impl AsRef<Path>,
+    product: Product,
+    spec: &CubeSpec,
+    start: Start,
+    how: Subcubes,
+    overwrite: bool,
+) -> Result<Box<dyn CubeWriter>> {
+    let imagename = checked_name(imagename.as_ref())?;
+    CubeShape::of(spec, product)?;
+    let writer = subcubes::SubcubesWriter::create(imagename, product, spec, start, how, overwrite)?;
+    Ok(Box::new(writer))
 }
 
 /// Bytes of pixels and masks that a product takes at most; those that are all zero take none.
@@ -369,12 +392,21 @@ impl HeaderBeams {
                 "give one beam per channel",
             ));
         }
-        let area = |b: &&Beam| b.major * b.minor;
-        let largest = per_plane.iter().flatten().max_by(|a, b| area(a).total_cmp(&area(b)));
-        let Some(&largest) = largest else { return Ok(Self::None) };
+        let Some(largest) = largest(per_plane) else { return Ok(Self::None) };
         let filled: Vec<Beam> = per_plane.iter().map(|b| b.unwrap_or(largest)).collect();
         Ok(if nchan == 1 { Self::One(filled[0]) } else { Self::PerChannel(filled) })
     }
+}
+
+/// The beam of the largest area.
+fn largest(beams: &[Option<Beam>]) -> Option<Beam> {
+    let area = |b: &&Beam| b.major * b.minor;
+    beams.iter().flatten().max_by(|a, b| area(a).total_cmp(&area(b))).copied()
+}
+
+/// Where a product of `imagename` lies as a CASA image.
+fn product_path(imagename: &Path, product: Product) -> PathBuf {
+    Format::Casa.path(imagename, product)
 }
 
 /// The pixels that are not in a mask.

@@ -152,6 +152,11 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 pub(super) fn remove_abandoned(target: &Path, format: Format) -> Result<()> {
     let temporary = incomplete(target);
     check_abandoned(&temporary, format)?;
+    if temporary.join("imageconcat.json").exists() && has_directories(&temporary) {
+        let remedy = "an interrupted concatenation has moved images into it: run it again, with --mode \
+                      movevirtual, or move them out";
+        return Err(Error::Exists { path: temporary, remedy: remedy.into() });
+    }
     remove(&temporary)
 }
 
@@ -211,6 +216,10 @@ fn is_fits(path: &Path) -> bool {
     fs::File::open(path)
         .and_then(|mut file| file.read_exact(&mut magic))
         .is_ok_and(|()| &magic == b"SIMPLE  =")
+}
+
+fn has_directories(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|entry| entry.path().is_dir()))
 }
 
 /// Fails if the run that writes `temporary` is still alive.

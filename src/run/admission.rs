@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{Config, RestoringBeam},
-    cube::{self, Format, Product},
+    cube::{self, ConcatMode, Format, Product},
     error::{Error, Result},
 };
 
@@ -90,17 +90,28 @@ impl Admission {
     ) -> Result<Self> {
         let formats = |product| config.formats.iter().map(move |&format| (product, format));
         let all: Vec<_> = config.products.iter().copied().flat_map(formats).collect();
+        // Copies are made before what they are copied from is removed.
+        let copies = match config.subcubes {
+            Some(how) if how.mode == ConcatMode::Paged => 2,
+            _ => 1,
+        };
         let size = |&(product, format): &(Product, Format)| {
             Ok(ProductSize {
                 product,
                 format,
-                bytes: cube::product_bytes(product, format, &plan.spec)?,
+                bytes: copies * cube::product_bytes(product, format, &plan.spec)?,
                 sparse: matches!(product, Product::Model | Product::Mask),
             })
         };
-        let incomplete: Vec<PathBuf> = all
+        let names = match config.subcubes {
+            Some(how) => cube::subcube_names(&config.imagename, plan.nchan(), how.channels),
+            None => vec![config.imagename.clone()],
+        };
+        let incomplete: Vec<PathBuf> = names
             .iter()
-            .map(|(product, format)| cube::incomplete_path(&config.imagename, *product, *format))
+            .flat_map(|name| {
+                all.iter().map(|(product, format)| cube::incomplete_path(name, *product, *format))
+            })
             .collect();
         let continues = config.resume || config.channel_range.is_some();
         let directory = existing_directory(&config.imagename);
@@ -123,7 +134,7 @@ impl Admission {
             directory,
             written_bytes: if continues { machine::bytes_on_disk(&incomplete) } else { 0 },
             open_files: machine::open_files().unwrap_or(OTHER_FILES)
-                + all.iter().map(files).sum::<u64>()
+                + all.iter().map(files).sum::<u64>() * open_at_a_time(config, batches)
                 + OTHER_FILES,
         })
     }
@@ -189,6 +200,12 @@ impl Reading {
         purposes.push("images");
         Self { purposes, blocks: blocks.channels.len(), kept: blocks.kept }
     }
+}
+
+/// Files of a product that are open at a time: subcubes, of which a batch may touch several.
+fn open_at_a_time(config: &Config, batches: &Batches) -> u64 {
+    let largest = batches.channels.iter().map(|b| b.len()).max().unwrap_or(1);
+    config.subcubes.map_or(1, |how| 1 + largest.div_ceil(how.channels) as u64)
 }
 
 /// The nearest directory that exists already.

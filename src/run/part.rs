@@ -102,7 +102,7 @@ impl<'a> Part<'a> {
             &Header::new(identity(config, device)?, plan.spec.history.clone()),
             channels.clone(),
             &beginning(config),
-            || products::remove_incomplete(config),
+            || products::remove_incomplete(config, nchan),
         )?;
         let before = journal.state()?;
         Ok(Self { config, progress, nchan, journal: Arc::new(journal), joins, channels, before })
@@ -172,7 +172,7 @@ impl<'a> Part<'a> {
         let nothing = self.journal.state().is_ok_and(|state| state.done.is_empty());
         if nothing && !self.joins && !matches!(error, Error::Stopped { .. }) {
             drop(products);
-            let _ = products::remove_incomplete(self.config);
+            let _ = products::remove_incomplete(self.config, self.nchan);
             self.give_up(error);
         } else {
             let _ = products.sync().and_then(|()| self.journal.sync());
@@ -182,7 +182,7 @@ impl<'a> Part<'a> {
     /// Names products that a run which was killed had completed.
     pub fn publish_rest(self) -> Result<End> {
         let Some(claim) = self.journal.claim()? else { return self.unfinished(Vec::new()) };
-        let paths = products::publish_completed(self.config)?;
+        let paths = products::publish_completed(self.config, self.nchan)?;
         let channels = self.before.done.into_values().map(|done| done.summary).collect();
         Ok(End::Complete { paths, channels, claim })
     }

@@ -29,7 +29,13 @@ impl Products {
     /// [`Products::publish`].
     pub fn create(config: &Config, spec: &CubeSpec, start: Start) -> Result<Self> {
         let create = |(product, format)| {
-            let writer = cube::create(&config.imagename, product, format, spec, start)?;
+            let name = &config.imagename;
+            let writer = match config.subcubes {
+                Some(how) => {
+                    cube::create_subcubes(name, product, spec, start, how, config.replaces())?
+                }
+                None => cube::create(name, product, format, spec, start)?,
+            };
             Ok((product, format, writer))
         };
         Ok(Self { writers: each(config).map(create).collect::<Result<_>>()? })
@@ -114,15 +120,24 @@ fn each(config: &Config) -> impl Iterator<Item = (Product, Format)> {
     config.products.iter().copied().flat_map(formats)
 }
 
-/// Gives completed products the names that they do not have yet.
-pub(super) fn publish_completed(config: &Config) -> Result<Vec<PathBuf>> {
-    let publish = |(product, format)| cube::publish_completed(&config.imagename, product, format);
+/// Gives completed products of a cube of so many channels the names that they do not have yet.
+pub(super) fn publish_completed(config: &Config, nchan: usize) -> Result<Vec<PathBuf>> {
+    let name = &config.imagename;
+    let publish = |(product, format)| match config.subcubes {
+        Some(how) => cube::publish_subcubes(name, product, nchan, how, config.replaces()),
+        None => cube::publish_completed(name, product, format),
+    };
     each(config).map(publish).collect()
 }
 
 /// Removes what an interrupted run left of the products.
-pub(super) fn remove_incomplete(config: &Config) -> Result<()> {
-    each(config).try_for_each(|(product, format)| {
-        cube::remove_incomplete(&config.imagename, product, format)
+pub(super) fn remove_incomplete(config: &Config, nchan: usize) -> Result<()> {
+    let names = match config.subcubes {
+        Some(how) => cube::subcube_names(&config.imagename, nchan, how.channels),
+        None => vec![config.imagename.clone()],
+    };
+    names.iter().try_for_each(|name| {
+        each(config)
+            .try_for_each(|(product, format)| cube::remove_incomplete(name, product, format))
     })
 }

@@ -22,13 +22,18 @@ pub(super) fn image(
         .with("coords", coordinates(spec))
         .with("miscinfo", miscinfo(spec));
     if product.has_mask() {
-        keywords = keywords.with("masks", masks(shape)).with("Image_defaultmask", "mask0");
+        keywords = keywords.with_all(mask(shape));
     }
     keywords = keywords.with("imageinfo", imageinfo(spec, shape, beams));
     match product.unit() {
         Some(unit) => keywords.with("units", unit),
         None => keywords,
     }
+}
+
+/// Keywords that name the mask.
+pub(in crate::cube) fn mask(shape: CubeShape) -> Record {
+    Record::default().with("masks", masks(shape)).with("Image_defaultmask", "mask0")
 }
 
 fn miscinfo(spec: &CubeSpec) -> Record {

@@ -1,6 +1,6 @@
 //! CASA images, written in place: a table directory with tiles of pixels, a mask, and keywords.
 
-mod keywords;
+pub(super) mod keywords;
 mod logtable;
 mod tables;
 mod tiles;
@@ -34,24 +34,24 @@ pub(super) fn bytes(product: Product, shape: CubeShape) -> u64 {
     ((layout.pixel_row_bytes() + mask) * layout.rows() * shape.nplanes()) as u64
 }
 
-/// Writes one product as a CASA image.
-pub(super) struct CasaWriter {
+/// A CASA image in the making, whatever its keywords will be.
+pub(super) struct CasaFiles {
     staging: Staging,
-    product: Product,
-    spec: CubeSpec,
     layout: TileLayout,
     pixels: TileFile,
     mask: Option<TileFile>,
+    /// Whether pixels become 0 where they are not valid.
+    zero_where_invalid: bool,
 }
 
-impl CasaWriter {
+impl CasaFiles {
     /// Makes the image's directory with its files of tiles, blank. The metadata, without which it is
-    /// no table, are written by `finish`.
+    /// no table, are written by `complete`.
     pub(super) fn create(
         staging: Staging,
-        product: Product,
         shape: CubeShape,
-        spec: &CubeSpec,
+        masked: bool,
+        zero_where_invalid: bool,
     ) -> Result<Self> {
         let layout = TileLayout::new(shape);
         let rows = (layout.rows() * shape.nplanes()) as u64;
@@ -59,24 +59,81 @@ impl CasaWriter {
         let of_pixels = (layout.pixel_row_bytes(), layout.pixel_tile_bytes());
         let of_masks = (layout.mask_row_bytes(), layout.mask_tile_bytes());
         let pixels = TileFile::create(&staging, directory, rows, of_pixels)?;
-        let mask = product
-            .has_mask()
+        let mask = masked
             .then(|| TileFile::create(&staging, &directory.join("mask0"), rows, of_masks))
             .transpose()?;
-        Ok(Self { staging, product, spec: spec.clone(), layout, pixels, mask })
+        Ok(Self { staging, layout, pixels, mask, zero_where_invalid })
     }
 
-    /// Writes the tables' descriptions and keywords: from here on it is an image.
-    fn write_metadata(&self, beams: &HeaderBeams) -> Result<()> {
+    /// Writes a plane; gives its checksum.
+    pub(super) fn write(
+        &self,
+        stokes: usize,
+        channel: usize,
+        values: &[f32],
+        valid: Option<&Mask>,
+    ) -> Result<u32> {
+        let layout = &self.layout;
+        layout.shape.check_plane(stokes, channel, values, valid)?;
+        let first = layout.plane(stokes, channel) * layout.rows();
+        let invalid = valid.filter(|_| self.zero_where_invalid).map(complement);
+        let mut zeros = invalid.as_ref().map(|m| m.runs().peekable());
+        let mut crc = crc32fast::Hasher::new();
+        self.pixels.write_rows(&mut crc, first, layout.rows(), |row, out| {
+            layout.pack_pixels(row, values, out);
+            if let Some(zeros) = &mut zeros {
+                layout.clear_pixels(row, zeros, out);
+            }
+        })?;
+        if let Some(file) = &self.mask {
+            let all = Mask::new(layout.shape.nx, layout.shape.ny, valid.is_none());
+            let mut good = valid.unwrap_or(&all).runs().peekable();
+            file.write_rows(&mut crc, first, layout.rows(), |row, out| {
+                layout.pack_mask(row, &mut good, out)
+            })?;
+        }
+        Ok(crc.finalize())
+    }
+
+    /// The checksum of a plane as it is on disk.
+    pub(super) fn sum(&self, stokes: usize, channel: usize) -> Result<u32> {
+        let layout = &self.layout;
+        if !layout.shape.has(stokes, channel) {
+            return Err(layout.shape.no_such_plane(stokes, channel, 0));
+        }
+        let first = layout.plane(stokes, channel) * layout.rows();
+        let mut crc = crc32fast::Hasher::new();
+        for file in self.files() {
+            file.sum_rows(&mut crc, first, layout.rows())?;
+        }
+        Ok(crc.finalize())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &TileFile> {
+        std::iter::once(&self.pixels).chain(&self.mask)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.files().try_for_each(|file| file.file.sync())
+    }
+
+    /// Syncs the pixels and writes the tables' descriptions and keywords: from here on it is an image. `time`
+    /// of the log's lines is in MJD seconds, UTC.
+    pub(super) fn complete(&self, keywords: &Record, history: &[String], time: f64) -> Result<()> {
+        self.sync()?;
         let directory = self.staging.temporary();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        logtable::write(directory, &self.spec.history, UNIX_EPOCH_MJD * 86400.0 + now)?;
+        logtable::write(directory, history, time)?;
         if let Some(mask) = &self.mask {
             self.table("Paged Array", "PagedArray", Element::Bool, mask, &Record::default())
                 .write(&directory.join("mask0"))?;
         }
-        let keywords = keywords::image(self.product, &self.spec, self.layout.shape, beams);
-        self.table("Image", "map", Element::Float, &self.pixels, &keywords).write(directory)
+        self.table("Image", "map", Element::Float, &self.pixels, keywords).write(directory)?;
+        sync_directory(directory)
+    }
+
+    /// Gives the image its name.
+    pub(super) fn publish(self) -> Result<PathBuf> {
+        self.staging.publish()
     }
 
     fn table<'a>(
@@ -100,6 +157,33 @@ impl CasaWriter {
     }
 }
 
+/// Now, MJD seconds, UTC.
+pub(super) fn now() -> f64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH_MJD * 86400.0 + unix.as_secs_f64()
+}
+
+/// Writes one product as a CASA image.
+pub(super) struct CasaWriter {
+    product: Product,
+    spec: CubeSpec,
+    files: CasaFiles,
+}
+
+impl CasaWriter {
+    /// Makes the image's files, blank.
+    pub(super) fn create(
+        staging: Staging,
+        product: Product,
+        shape: CubeShape,
+        spec: &CubeSpec,
+    ) -> Result<Self> {
+        let (masked, zeroed) = (product.has_mask(), product.zero_where_invalid());
+        let files = CasaFiles::create(staging, shape, masked, zeroed)?;
+        Ok(Self { product, spec: spec.clone(), files })
+    }
+}
+
 impl CubeWriter for CasaWriter {
     fn write_plane(
         &self,
@@ -108,39 +192,11 @@ impl CubeWriter for CasaWriter {
         values: &[f32],
         valid: Option<&Mask>,
     ) -> Result<u32> {
-        let layout = &self.layout;
-        layout.shape.check_plane(stokes, channel, values, valid)?;
-        let first = layout.plane(stokes, channel) * layout.rows();
-        let invalid = valid.filter(|_| self.product.zero_where_invalid()).map(complement);
-        let mut zeros = invalid.as_ref().map(|m| m.runs().peekable());
-        let mut crc = crc32fast::Hasher::new();
-        self.pixels.write_rows(&mut crc, first, layout.rows(), |row, out| {
-            layout.pack_pixels(row, values, out);
-            if let Some(zeros) = &mut zeros {
-                layout.clear_pixels(row, zeros, out);
-            }
-        })?;
-        if let Some(file) = &self.mask {
-            let all = Mask::new(layout.shape.nx, layout.shape.ny, valid.is_none());
-            let mut good = valid.unwrap_or(&all).runs().peekable();
-            file.write_rows(&mut crc, first, layout.rows(), |row, out| {
-                layout.pack_mask(row, &mut good, out)
-            })?;
-        }
-        Ok(crc.finalize())
+        self.files.write(stokes, channel, values, valid)
     }
 
     fn checksum(&self, stokes: usize, channel: usize) -> Result<u32> {
-        let layout = &self.layout;
-        if !layout.shape.has(stokes, channel) {
-            return Err(layout.shape.no_such_plane(stokes, channel, 0));
-        }
-        let first = layout.plane(stokes, channel) * layout.rows();
-        let mut crc = crc32fast::Hasher::new();
-        for file in std::iter::once(&self.pixels).chain(&self.mask) {
-            file.sum_rows(&mut crc, first, layout.rows())?;
-        }
-        Ok(crc.finalize())
+        self.files.sum(stokes, channel)
     }
 
     fn adopt_plane(&self, _: usize, _: usize) {
@@ -148,24 +204,22 @@ impl CubeWriter for CasaWriter {
     }
 
     fn sync(&self) -> Result<()> {
-        self.pixels.file.sync()?;
-        self.mask.as_ref().map_or(Ok(()), |mask| mask.file.sync())
+        self.files.sync()
     }
 
     fn bytes_written(&self) -> u64 {
-        let files = std::iter::once(&self.pixels).chain(&self.mask);
-        files.map(|file| file.file.bytes_written()).sum()
+        self.files.files().map(|file| file.file.bytes_written()).sum()
     }
 
     fn complete(&self, beams: &Beams) -> Result<()> {
-        let beams = HeaderBeams::of(beams, self.product, self.layout.shape.nchan)?;
-        self.sync()?;
-        self.write_metadata(&beams)?;
-        sync_directory(self.staging.temporary())
+        let shape = self.files.layout.shape;
+        let beams = HeaderBeams::of(beams, self.product, shape.nchan)?;
+        let keywords = keywords::image(self.product, &self.spec, shape, &beams);
+        self.files.complete(&keywords, &self.spec.history, now())
     }
 
     fn publish(self: Box<Self>) -> Result<PathBuf> {
-        self.staging.publish()
+        self.files.publish()
     }
 }
 

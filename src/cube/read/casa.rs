@@ -25,14 +25,6 @@ pub(super) struct CasaImage {
 
 /// Opens the image in the directory `path`.
 pub(super) fn open(path: &Path) -> Result<(Axes, World, CasaImage)> {
-    if path.join("imageconcat.json").exists() {
-        return Err(Error::data(
-            path,
-            "image",
-            "is a virtual concatenation of images",
-            "make it one image with CASA's imsubimage",
-        ));
-    }
     let pixels = Table::open(path)?;
     let shape = shape(&pixels, PIXELS)?;
     let coords = pixels.keywords().record("coords").cloned().unwrap_or_default();

@@ -1,7 +1,8 @@
-//! Image cubes read back, plane by plane: CASA images and FITS files, our own and others'.
+//! Image cubes read back, plane by plane: CASA images, paged and virtual, and FITS files, our own and others'.
 
 mod casa;
 mod fits;
+mod virtual_image;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct CubeReader {
 enum Source {
     Casa(Box<casa::CasaImage>),
     Fits(fits::FitsImage),
+    /// Images one behind the other, each with its first channel.
+    Virtual(virtual_image::Parts),
 }
 
 /// One plane of a cube.
@@ -87,7 +90,10 @@ impl CubeReader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let kind = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
-        let (axes, world, source) = if kind.is_dir() {
+        let (axes, world, source) = if path.join("imageconcat.json").exists() {
+            let (axes, world, parts) = virtual_image::open(path)?;
+            (axes, world, Source::Virtual(parts))
+        } else if kind.is_dir() {
             let (axes, world, image) = casa::open(path)?;
             (axes, world, Source::Casa(Box::new(image)))
         } else {
@@ -105,6 +111,11 @@ impl CubeReader {
     /// Pixels along x and y, Stokes planes, channels.
     pub fn shape(&self) -> [usize; 4] {
         self.axes.shape()
+    }
+
+    /// Index of the axis of channels in the file; 3 where it has none.
+    pub(crate) fn channel_axis(&self) -> usize {
+        self.axes.channel.unwrap_or(3)
     }
 
     /// What the header says about coordinates and unit.
@@ -130,6 +141,11 @@ impl CubeReader {
         match &self.source {
             Source::Casa(image) => image.read_plane(&self.axes.plane(stokes, channel)),
             Source::Fits(image) => image.read_plane(nx, ny, &self.axes.plane(stokes, channel)),
+            Source::Virtual(parts) => {
+                let part = parts.partition_point(|(first, _)| *first <= channel) - 1;
+                let (first, image) = &parts[part];
+                image.read_plane(stokes, channel - first)
+            }
         }
     }
 }
