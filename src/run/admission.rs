@@ -64,6 +64,8 @@ pub struct Reading {
     pub blocks: usize,
     /// Whether a block stays in memory while its batches draw from it.
     pub kept: bool,
+    /// Bytes of the selected data, each once: what going through the cube reads at least.
+    pub bytes: u64,
 }
 
 /// What a product takes on disk.
@@ -125,7 +127,7 @@ impl Admission {
             channels: plan.nchan(),
             batches: batches.channels.len(),
             channels_a_batch: batches.channels.iter().map(|b| b.len()).max().unwrap_or(0),
-            reading: Reading::new(config, &batches.blocks),
+            reading: Reading::new(config, plan, &batches.blocks),
             host: batches.host,
             host_limit: limits.host,
             device_bytes: batches.device_bytes,
@@ -188,7 +190,7 @@ impl Admission {
 }
 
 impl Reading {
-    fn new(config: &Config, blocks: &Blocks) -> Self {
+    fn new(config: &Config, plan: &Plan, blocks: &Blocks) -> Self {
         let natural = config.weighting == crate::config::WeightingScheme::Natural;
         let mut purposes = Vec::new();
         if !config.perchanweightdensity && !natural {
@@ -198,7 +200,8 @@ impl Reading {
             purposes.push("beams of the cube");
         }
         purposes.push("images");
-        Self { purposes, blocks: blocks.channels.len(), kept: blocks.kept }
+        let bytes = plan.selected.bytes_of(&plan.sampling.needed(0..plan.nchan()));
+        Self { purposes, blocks: blocks.channels.len(), kept: blocks.kept, bytes }
     }
 }
 
@@ -260,21 +263,19 @@ impl fmt::Display for Admission {
 
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let purposes = self.purposes.join(", ");
+        let (bytes, times) = (readable(self.bytes), self.purposes.len());
         match (self.kept, self.blocks) {
-            (true, 1) => write!(f, "read once and kept ({purposes})"),
+            (true, 1) => write!(f, "{bytes}, read once and kept")?,
             (true, n) => write!(
                 f,
-                "{n} blocks of channels, each read once and kept while it is worked on; the cube is gone through {} \
-                 times ({purposes})",
-                self.purposes.len()
-            ),
+                "{bytes} in {n} blocks of channels, each kept while it is worked on, read {times} ×"
+            )?,
             (false, _) => write!(
                 f,
-                "read batch by batch, as they do not fit the memory beside one; the cube is gone through {} \
-                 times ({purposes})",
-                self.purposes.len()
-            ),
+                "{bytes}, of which no block fits the memory beside a batch: read batch by batch, {times} × or \
+                 more where batches share tiles"
+            )?,
         }
+        write!(f, " ({})", self.purposes.join(", "))
     }
 }

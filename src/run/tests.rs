@@ -213,3 +213,34 @@ fn a_lost_device_ends_the_run_and_harms_nothing() {
         assert!(finished(dir.path()) == before, "{last}: a product has changed");
     }
 }
+
+/// One block, several, and reading batch by batch: whatever the memory makes of it, the pixels are the same.
+#[test]
+fn bits_do_not_depend_on_how_visibilities_are_read() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let mut seen: BTreeMap<String, Vec<Vec<u32>>> = BTreeMap::new();
+    for megabytes in (60..=90).rev() {
+        let limit = format!("{megabytes}MB");
+        let settings = [("backend", "cpu"), ("niter", "20"), ("memory-limit", &limit)];
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &settings);
+        let Ok(admission) = pool.install(|| admit(&config, &Silent)) else { break };
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is written");
+        let reading = admission.reading.to_string();
+        if seen.contains_key(&reading) {
+            continue;
+        }
+        pool.install(|| image(&config, &Silent)).unwrap();
+        let image = crate::cube::CubeReader::open(dir.path().join("im.image")).unwrap();
+        let bits = |channel| -> Vec<u32> {
+            let plane = image.read_plane(0, channel).unwrap();
+            plane.values.into_iter().map(f32::to_bits).collect()
+        };
+        seen.insert(reading, (0..32).map(bits).collect());
+    }
+    let kinds: Vec<&String> = seen.keys().collect();
+    assert!(kinds.iter().any(|k| k.contains("read once and kept")), "{kinds:?}");
+    assert!(kinds.iter().any(|k| k.contains("2 blocks")), "{kinds:?}");
+    let first = seen.values().next().unwrap();
+    assert!(seen.values().all(|bits| bits == first), "{kinds:?}");
+}
