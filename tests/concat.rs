@@ -199,6 +199,26 @@ fn a_move_that_was_interrupted_is_taken_up_again() {
     assert!(!temporary.exists());
 }
 
+/// A kill when the new image has the name, and before the old one is removed: the old one must not come back.
+#[test]
+fn an_image_that_was_replaced_stays_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.image");
+    let temporary = dir.path().join("out.image.incomplete");
+    let inputs = parts(dir.path(), Product::Image, false);
+    succeeds(&concat("movevirtual", &out, &inputs));
+    fs::rename(&out, &temporary).unwrap();
+    let newer = parts(dir.path(), Product::Image, true);
+    succeeds(&concat("movevirtual", &dir.path().join("new.image"), &newer));
+    fs::rename(dir.path().join("new.image"), &out).unwrap();
+    fs::write(out.join("cubeclean.new"), "").unwrap();
+    succeeds(&concat("movevirtual", &out, &inputs));
+    let info = cubeclean::ms::table::Table::open(out.join("part0.image")).unwrap();
+    let info = info.keywords().record("imageinfo").cloned().unwrap();
+    assert!(info.record("restoringbeam").is_some(), "the old image, of a beam a plane, is back");
+    assert!(!temporary.exists() && !out.join("cubeclean.new").exists());
+}
+
 /// What is refused: the message names the image, what is wrong, and nothing is made or moved.
 #[test]
 fn images_that_do_not_fit_are_refused() {

@@ -119,6 +119,16 @@ impl Staging {
         Ok(self.target)
     }
 
+    /// Takes up a change of places that a crash interrupted when it had happened: the old image is removed.
+    /// Tells whether there was one.
+    pub(super) fn settle(target: &Path) -> Result<bool> {
+        let changed = target.join(NEW).exists() && !incomplete(target).join(NEW).exists();
+        if changed {
+            Self::completed(target.to_owned(), Format::Casa).publish_rest()?;
+        }
+        Ok(changed)
+    }
+
     /// Puts the new image in the place of the old one. No moment exists at which a crash could lose
     /// both; where the system can exchange names, none at which the name is free.
     fn exchange(&self) -> Result<()> {

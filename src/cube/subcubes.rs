@@ -229,6 +229,9 @@ pub fn publish_subcubes(
     let paths: Vec<PathBuf> = names.iter().map(|name| product_path(name, product)).collect();
     let there = |path: &PathBuf| path.exists() || staging::incomplete(path).exists();
     // What a killed run was through with: the cube is there, and subcubes are gone into it, or removed.
+    if staging::Staging::settle(&out)? {
+        return remove_copied(&paths, how).map(|()| out);
+    }
     // Subcubes go only when the cube has its name.
     let gone = paths.iter().any(|path| !there(path));
     let moving = staging::incomplete(&out).exists();

@@ -29,6 +29,10 @@ pub(super) fn refer(out: &Path, parts: &Parts, overwrite: bool) -> Result<PathBu
 /// Makes `out` of the images, which are renamed into it.
 pub(super) fn take_in(out: &Path, inputs: &[PathBuf], overwrite: bool) -> Result<PathBuf> {
     let temporary = incomplete(out);
+    if Staging::settle(out)? && inputs.iter().all(|input| !input.exists()) {
+        // They were moved, and the cube had its name, before this process began.
+        return Ok(out.to_owned());
+    }
     // An interrupted run has moved some already; nothing that is not among the inputs may be there.
     let began = temporary.join("imageconcat.json").exists();
     let name = |path: &Path| {
@@ -65,7 +69,7 @@ pub(super) fn take_in(out: &Path, inputs: &[PathBuf], overwrite: bool) -> Result
     write(staging.temporary(), &parts, &names)?;
     move_all(&to_move, &temporary)?;
     sync_directory(&temporary)?;
-    staging.publish()
+    if began { staging.publish_rest() } else { staging.publish() }
 }
 
 /// Renames images into a directory; all go back if one cannot.
