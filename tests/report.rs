@@ -7,11 +7,14 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-/// Runs `cubeclean image` on a job that writes some ten megabytes; returns what it says.
+/// A job that writes some ten megabytes, in several batches.
+const TEN_MEGABYTES: &str = "--imsize 256 --memory-limit 200MB";
+
+/// Runs `cubeclean image`; returns what it says.
 fn image(directory: &Path, more: &str) -> (std::process::ExitStatus, String) {
-    let job = "--specmode cube --imsize 256 --cell 0.1arcsec --outframe TOPO --interpolation nearest --niter 200 \
+    let job = "--specmode cube --cell 0.1arcsec --outframe TOPO --interpolation nearest --niter 200 \
                --threshold 20mJy --usemask pb --pbmask 0.3 --backend cpu --threads 2 --products psf,residual,image,pb \
-               --pblimit -0.1 --memory-limit 200MB";
+               --pblimit -0.1";
     let output = Command::new(env!("CARGO_BIN_EXE_cubeclean"))
         .arg("image")
         .arg("--vis")
@@ -41,7 +44,7 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn the_report_agrees_with_the_summary_and_with_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let (status, said) = image(dir.path(), "");
+    let (status, said) = image(dir.path(), TEN_MEGABYTES);
     assert!(status.success(), "{said}");
     assert!(said.contains("bytes read / needed"), "{said}");
     let report = json(&dir.path().join("report/report.json"));
@@ -75,8 +78,21 @@ fn the_report_agrees_with_the_summary_and_with_itself() {
         report["stages"].as_array().unwrap().iter().map(|s| number(&s["share"])).sum();
     assert!((shares - 1.0).abs() < 1e-9);
     let floors = &report["floors"];
-    let floor = number(&floors["disk_s"]).max(number(&floors["compute_s"]));
+    let disk = &floors["disk"];
+    let io = &report["io"];
+    let seconds = number(&io["reader_bytes"]) / number(&disk["read_rate"])
+        + number(&io["writer_bytes"]) / number(&disk["write_rate"]);
+    assert!((number(&disk["seconds"]) - seconds).abs() < 1e-9 * seconds);
+    // On two threads; no device was at work.
+    let processor = number(&report["result"]["cpu_s"]) / 2.0;
+    assert!((number(&floors["processor_s"]) - processor).abs() < 1e-9 * processor);
+    assert!(floors["device_s"].is_null());
+    let floor = seconds.max(processor);
     assert!((number(&floors["distance"]) - wall / floor).abs() < 1e-9 * wall / floor);
+    // Two threads have no more than the wall time each. (The main and the sampling thread do next to nothing.)
+    assert!(number(&floors["distance"]) > 0.95, "{floors}");
+    // Holes are none of the disk's blocks; directories and the last blocks of files are.
+    assert!(number(&io["apparent_bytes"]) < 1.01 * number(&io["output_bytes"]), "{io}");
 
     // Every table of the Markdown has as many cells in each row.
     let markdown = fs::read_to_string(dir.path().join("report/report.md")).unwrap();
@@ -87,11 +103,14 @@ fn the_report_agrees_with_the_summary_and_with_itself() {
         assert!(lines.len() > 2 && lines.iter().all(|l| cells(l) == cells(lines[0])), "{table}");
         tables += 1;
     }
-    assert_eq!(tables, 7);
+    assert_eq!(tables, 8);
 
     // Where it was, it stays.
-    let (status, said) = image(&dir.path().join("."), "--imsize 64");
-    assert!(!status.success(), "{said}");
+    let before = fs::metadata(dir.path().join("report/report.json")).unwrap().modified().unwrap();
+    let (status, said) = image(dir.path(), TEN_MEGABYTES);
+    assert_eq!(status.code(), Some(1), "{said}");
+    let after = fs::metadata(dir.path().join("report/report.json")).unwrap().modified().unwrap();
+    assert_eq!(before, after);
 }
 
 /// Bytes by the kernel's counters against our own. Everything but visibilities and pixels (tables' metadata, program,
@@ -100,7 +119,7 @@ fn the_report_agrees_with_the_summary_and_with_itself() {
 #[test]
 fn the_kernel_counts_what_we_count_and_nothing_is_moved_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let (status, said) = image(dir.path(), "");
+    let (status, said) = image(dir.path(), TEN_MEGABYTES);
     assert!(status.success(), "{said}");
     let io = &json(&dir.path().join("report/report.json"))["io"];
     let of = |name: &str| number(&io[name]);
@@ -116,11 +135,29 @@ fn the_kernel_counts_what_we_count_and_nothing_is_moved_twice() {
     assert!((writer / output - 1.0).abs() < 0.02, "{io}");
 }
 
+/// Passes over the data that come before imaging are phases of their own.
+#[test]
+fn passes_are_phases() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = "--imsize 256 --memory-limit 100MB --weighting briggs --perchanweightdensity=false \
+               --restoringbeam common";
+    let (status, said) = image(dir.path(), job);
+    assert!(status.success(), "{said}");
+    let report = json(&dir.path().join("report/report.json"));
+    let phases = report["phases"].as_array().unwrap();
+    let names: Vec<&str> = phases.iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["planning", "preparing", "density pass", "PSF pass", "imaging", "completing"],
+        "{said}"
+    );
+}
+
 #[test]
 fn a_report_that_cannot_be_written_is_found_out_first() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("report"), "a file").unwrap();
-    let (status, said) = image(dir.path(), "");
+    let (status, said) = image(dir.path(), TEN_MEGABYTES);
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("report"), "{said}");
     assert!(!dir.path().join("im.psf").exists() && !dir.path().join("im.journal").exists());
@@ -128,7 +165,7 @@ fn a_report_that_cannot_be_written_is_found_out_first() {
     fs::remove_file(dir.path().join("report")).unwrap();
     fs::create_dir(dir.path().join("report")).unwrap();
     fs::write(dir.path().join("report/report.md"), "mine").unwrap();
-    let (status, said) = image(dir.path(), "");
+    let (status, said) = image(dir.path(), TEN_MEGABYTES);
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("report.md") && said.contains("--overwrite"), "{said}");
     assert_eq!(fs::read_to_string(dir.path().join("report/report.md")).unwrap(), "mine");

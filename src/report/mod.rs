@@ -7,7 +7,9 @@ mod quicklook;
 mod summary;
 
 pub(crate) use performance::stages as performance_stages;
-pub use performance::{ChannelPerformance, Floors, Io, Outcome, Performance, Phase, Stage};
+pub use performance::{
+    ChannelPerformance, DiskFloor, Floors, Io, Outcome, Performance, Phase, Stage,
+};
 pub use progress::{Event, Progress, Silent};
 pub use quicklook::{Moments, Planes, Quicklook, quicklook};
 pub(crate) use summary::size_text;

@@ -125,3 +125,12 @@ fn bytes_of(path: &Path) -> u64 {
         Err(_) => fs::metadata(path).map_or(0, |m| m.len()),
     }
 }
+
+/// Bytes that files, and all files below directories, hold: holes count in full.
+pub(super) fn apparent_bytes(paths: &[PathBuf]) -> u64 {
+    let bytes = |path: &PathBuf| match fs::read_dir(path) {
+        Ok(entries) => apparent_bytes(&entries.flatten().map(|e| e.path()).collect::<Vec<_>>()),
+        Err(_) => fs::symlink_metadata(path).map_or(0, |m| m.len()),
+    };
+    paths.iter().map(bytes).sum()
+}

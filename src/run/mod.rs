@@ -365,6 +365,7 @@ fn cube_density(job: &Job<'_>) -> Result<Option<crate::weighting::CubeDensity>> 
         return Ok(None);
     };
     job.progress.event(Event::Stage { name: "weight density of the cube".into() });
+    job.sampler.phase("density pass");
     for range in &job.batches.channels {
         job.check_stop()?;
         density.add(&job.load(range.clone())?);
@@ -380,6 +381,7 @@ fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<V
         return Ok(None);
     }
     job.progress.event(Event::Stage { name: "PSFs for the common beam".into() });
+    job.sampler.phase("PSF pass");
     let batches = &job.batches.channels;
     let fit = |device: &B, batch: usize| job.fit_beams(device, batches[batch].clone());
     let beams = share(devices, batches.len(), fit, Ok)?;

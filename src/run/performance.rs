@@ -17,9 +17,14 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    config::Config,
+    backend::{Clock, Deconvolver},
+    config::{Config, MaskChoice},
     error::{Error, Result},
-    report::{ChannelPerformance, Floors, Io, Outcome, Performance, Summary, performance_stages},
+    report::{
+        ChannelPerformance, DiskFloor, Floors, Io, Outcome, Performance, Resources, Summary,
+        performance_stages,
+    },
+    weighting::WeightingScheme,
 };
 
 /// Bytes of the file that the disk is measured with.
@@ -38,7 +43,8 @@ pub(super) struct Measured<'a> {
     pub devices: usize,
 }
 
-/// Finds out before the run, and not after it, that a report cannot be written.
+/// Finds out before the run, and not after it, that a report cannot be written: a directory may be on a file system
+/// that is read-only, or someone else's, which only trying tells.
 pub(super) fn check(config: &Config) -> Result<()> {
     let Some(directory) = &config.report else { return Ok(()) };
     fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
@@ -48,7 +54,9 @@ pub(super) fn check(config: &Config) -> Result<()> {
             return Err(Error::Exists { path, remedy });
         }
     }
-    Ok(())
+    let probe = directory.join(format!(".cubeclean-probe-{}", std::process::id()));
+    fs::File::create(&probe).map_err(|e| Error::io("write in", directory, e))?;
+    fs::remove_file(&probe).map_err(|e| Error::io("write in", directory, e))
 }
 
 fn paths(directory: &Path) -> [PathBuf; 2] {
@@ -88,16 +96,19 @@ impl Measured<'_> {
             disk_read_bytes: since(|c| c.disk_read),
             disk_written_bytes: since(|c| c.disk_written),
             output_bytes: r.bytes_on_disk,
+            apparent_bytes: machine::apparent_bytes(&summary.products),
             ..Io::default()
         };
         let stages = performance_stages(&r.stages);
-        let wall_s = r.seconds;
-        let processors = self.devices.max(rayon::current_num_threads());
-        let compute_s = stages.iter().map(|s| s.seconds).sum::<f64>() / processors as f64;
-        let floors = config.report.as_ref().and_then(|_| {
-            let directory = existing_directory(&config.imagename);
-            let rates = disk_rates(&directory)?;
-            Some(Floors::new(rates, r.bytes_read, r.bytes_written, compute_s, wall_s))
+        let floors = config.report.as_ref().map(|_| {
+            Floors {
+                disk: disk_floor(&existing_directory(&config.imagename), r),
+                processor_s: cpu_s.map(|s| s / rayon::current_num_threads() as f64),
+                device_s: (r.clock == Clock::Device)
+                    .then(|| timers.backend_s() / self.devices as f64),
+                distance: None,
+            }
+            .with_distance(r.seconds)
         });
         Performance {
             configuration: self.configuration(summary),
@@ -142,8 +153,10 @@ impl Measured<'_> {
             ("data", config.vis.display().to_string()),
             ("image", admission.image.clone()),
             ("cell", format!("{:.6} × {:.6} arcsec", cell[0], cell[1])),
-            ("weighting", format!("{:?}", config.weighting)),
-            ("deconvolver", format!("{:?}, niter={}", config.deconvolver, config.niter)),
+            ("weighting", weighting_text(config.weighting)),
+            ("deconvolver", deconvolver_text(config)),
+            ("threshold", format!("{} mJy, nsigma={}", 1e3 * config.threshold, config.nsigma)),
+            ("mask", mask_text(&config.mask)),
             ("backend", summary.resources.backend.clone()),
             ("threads", rayon::current_num_threads().to_string()),
             ("batches", format!("{} of up to {}", admission.batches, admission.channels_a_batch)),
@@ -159,6 +172,33 @@ impl Measured<'_> {
     }
 }
 
+fn weighting_text(scheme: WeightingScheme) -> String {
+    match scheme {
+        WeightingScheme::Natural => "natural".into(),
+        WeightingScheme::Uniform => "uniform".into(),
+        WeightingScheme::Briggs { robust } => format!("briggs, robust={robust}"),
+        WeightingScheme::BriggsBwTaper { robust } => format!("briggsbwtaper, robust={robust}"),
+    }
+}
+
+fn deconvolver_text(config: &Config) -> String {
+    let name = match &config.deconvolver {
+        Deconvolver::Hogbom => "hogbom".into(),
+        Deconvolver::Clark => "clark".into(),
+        Deconvolver::Multiscale(scales) => format!("multiscale, scales={:?}", scales.pixels),
+    };
+    format!("{name}, niter={}", config.niter)
+}
+
+fn mask_text(mask: &MaskChoice) -> String {
+    match mask {
+        MaskChoice::Everywhere => "none: the whole image".into(),
+        MaskChoice::User(mask) => mask.clone(),
+        MaskChoice::PrimaryBeam(level) => format!("pb, pbmask={level}"),
+        MaskChoice::Auto(_) => "auto-multithresh".into(),
+    }
+}
+
 /// Seconds of each channel that this process imaged: its batch's, shared equally.
 fn channel_seconds(timers: &Timers) -> BTreeMap<usize, f64> {
     let mut seconds = BTreeMap::new();
@@ -167,6 +207,14 @@ fn channel_seconds(timers: &Timers) -> BTreeMap<usize, f64> {
         seconds.extend(channels.map(|channel| (channel, each)));
     }
     seconds
+}
+
+/// What a run read and wrote, at the rates of the disk that its products are on.
+fn disk_floor(directory: &Path, resources: &Resources) -> Option<DiskFloor> {
+    let (write_rate, read_rate) = disk_rates(directory)?;
+    let seconds =
+        resources.bytes_written as f64 / write_rate + resources.bytes_read as f64 / read_rate;
+    Some(DiskFloor { write_rate, read_rate, seconds })
 }
 
 /// Rates of a sequential write, with a sync at its end, and of reading it back; `None` where the disk has no

@@ -16,6 +16,10 @@ use crate::report::Phase;
 /// ones cost nothing.
 const INTERVAL_S: (f64, f64) = (0.1, 2.0);
 
+/// CPU time that sampling may take, of the wall time. Where samples are dear (many threads, a busy machine) there
+/// are fewer of them.
+const BUDGET: f64 = 0.0025;
+
 /// Points of the memory's time line, at most; it is thinned out when there are twice as many.
 const TIMELINE: usize = 256;
 
@@ -78,6 +82,12 @@ fn page_bytes() -> u64 {
     1
 }
 
+/// How long to wait for the next sample, after so many seconds with so many of CPU time spent on samples.
+fn interval(elapsed_s: f64, spent_s: f64) -> Duration {
+    let wanted = (elapsed_s / 100.0).clamp(INTERVAL_S.0, INTERVAL_S.1);
+    Duration::from_secs_f64(wanted.max(spent_s / BUDGET - elapsed_s))
+}
+
 /// What was seen of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
@@ -130,9 +140,8 @@ impl Sampler {
         let watch = move || {
             let began = Instant::now();
             loop {
-                let interval = began.elapsed().as_secs_f64() / 100.0;
-                let interval = Duration::from_secs_f64(interval.clamp(INTERVAL_S.0, INTERVAL_S.1));
-                match stopped.recv_timeout(interval) {
+                let spent = thread_cpu_s().unwrap_or(0.0);
+                match stopped.recv_timeout(interval(began.elapsed().as_secs_f64(), spent)) {
                     Err(RecvTimeoutError::Timeout) => lock(&watched).sample(),
                     _ => return thread_cpu_s(),
                 }
@@ -280,5 +289,24 @@ mod tests {
         assert!(busy.written_bytes.unwrap() >= 3_000_000, "{busy:?}");
         assert!(busy.max_rss_bytes.unwrap() >= 60 << 20, "{busy:?}");
         assert!(seen.own_cpu_s.unwrap() < 0.1 && !seen.timeline.is_empty());
+    }
+
+    /// A run as the thread goes through it, with samples of so many seconds of CPU time: what has been spent at any
+    /// of them was within the budget when it began.
+    #[test]
+    fn sampling_keeps_to_its_budget_whatever_a_sample_costs() {
+        for cost in [0.0, 1e-5, 6e-4, 5e-3, 0.2] {
+            let (mut elapsed, mut spent, mut samples) = (0.0, 0.0, 0);
+            while elapsed < 3600.0 {
+                elapsed += interval(elapsed, spent).as_secs_f64();
+                // Durations are whole nanoseconds.
+                assert!(spent <= BUDGET * elapsed + 1e-9, "{cost}: {spent} of {elapsed} s");
+                spent += cost;
+                samples += 1;
+            }
+            assert!(samples > 40, "{cost}: {samples}");
+        }
+        assert_eq!(interval(1.0, 0.0), Duration::from_millis(100));
+        assert_eq!(interval(1e6, 0.0), Duration::from_secs(2));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    backend::{StageTimes, Traffic},
+    backend::{Stage, StageTimes, Traffic},
     ms::ReadStats,
 };
 
@@ -96,6 +96,12 @@ impl Timers {
     /// What was read so far.
     pub fn read(&self) -> ReadStats {
         self.lock().read
+    }
+
+    /// Seconds of the backend's stages that are its own: the stage `samples` is the host's.
+    pub fn backend_s(&self) -> f64 {
+        let backend = self.lock().backend;
+        (backend.total() - backend.of(Stage::Samples)).as_secs_f64()
     }
 
     /// Every stage with its seconds: the host's, then the backend's.

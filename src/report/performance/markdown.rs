@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Performance, Phase};
+use super::{DiskFloor, Performance, Phase};
 use crate::report::{size_text, stop_description, summary::beam_text};
 
 impl Performance {
@@ -29,11 +29,14 @@ impl Performance {
             ],
             self.phases.iter().map(phase),
         );
+        if !self.memory_timeline.is_empty() {
+            table(&mut text, ["seconds of the run", "memory, most"], self.memory());
+        }
         let stages = self.stages.iter().map(|stage| {
             let share = format!("{:.1} %", 100.0 * stage.share);
             [stage.name.clone(), format!("{:.3}", stage.seconds), share]
         });
-        section(&mut text, "4. Stages", ["stage", "s, over all threads", "share"], stages);
+        section(&mut text, "4. Stages", ["stage", "s", "share"], stages);
         section(&mut text, "5. Bytes", ["what", "value"], self.bytes());
         section(&mut text, "6. Floors", ["floor", "value"], self.floors());
         section(
@@ -99,6 +102,7 @@ impl Performance {
             ("written by the process (wchar)", size(io.kernel_written_bytes)),
             ("sent to disks (write_bytes)", size(io.disk_written_bytes)),
             ("output on disk", size_text(io.output_bytes)),
+            ("output with its holes", size_text(io.apparent_bytes)),
             (
                 "**write amplification**: written by the process / output",
                 ratio(io.write_amplification),
@@ -119,15 +123,34 @@ impl Performance {
             return vec![["not measured".into(), "--report measures the disk".into()]];
         };
         let rate = |bytes: f64| format!("{}/s", size_text(bytes as u64));
+        let seconds = |s: Option<f64>| s.map_or_else(unknown, |s| format!("{s:.2} s"));
+        let rates = |of: fn(&DiskFloor) -> f64| f.disk.map_or_else(unknown, |d| rate(of(&d)));
         [
-            ("disk, sequential write with sync", rate(f.write_rate)),
-            ("disk, sequential read", rate(f.read_rate)),
-            ("time at these rates", format!("{:.2} s", f.disk_s)),
-            ("stages, if all processors were busy all the time", format!("{:.2} s", f.compute_s)),
-            ("**distance**: wall time / the larger", format!("{:.2}", f.distance)),
+            ("disk, sequential write with sync", rates(|d| d.write_rate)),
+            ("disk, sequential read", rates(|d| d.read_rate)),
+            ("what was read and written, at these rates", seconds(f.disk.map(|d| d.seconds))),
+            ("processors: CPU time / threads", seconds(f.processor_s)),
+            ("devices at work", f.device_s.map_or_else(none, |s| format!("{s:.2} s"))),
+            (
+                "**distance**: wall time / the largest",
+                f.distance.map_or_else(unknown, |d| format!("{d:.2}")),
+            ),
         ]
         .map(|(name, value)| [name.to_owned(), value])
         .into()
+    }
+
+    /// The time line of the memory, at some ten moments.
+    fn memory(&self) -> impl Iterator<Item = [String; 2]> {
+        const ROWS: usize = 10;
+        let step = self.memory_timeline.len().div_ceil(ROWS).max(1);
+        // Of each stretch of time the most, so that no peak is lost.
+        self.memory_timeline.chunks(step).map(|stretch| {
+            let from = stretch.first().map_or(0.0, |(s, _)| *s);
+            let to = stretch.last().map_or(0.0, |(s, _)| *s);
+            let most = stretch.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+            [format!("{from:.2} to {to:.2}"), size_text(most)]
+        })
     }
 
     fn channels(&self) -> impl Iterator<Item = [String; 9]> {
@@ -171,14 +194,23 @@ fn phase(p: &Phase) -> [String; 11] {
     ]
 }
 
-/// A section with one table.
+/// A section that begins with a table.
 fn section<const N: usize>(
     text: &mut String,
     title: &str,
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) {
-    let _ = writeln!(text, "\n## {title}\n\n| {} |\n|{}", head.join(" | "), "---|".repeat(N));
+    let _ = writeln!(text, "\n## {title}");
+    table(text, head, rows);
+}
+
+fn table<const N: usize>(
+    text: &mut String,
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) {
+    let _ = writeln!(text, "\n| {} |\n|{}", head.join(" | "), "---|".repeat(N));
     for row in rows {
         let _ = writeln!(text, "| {} |", row.join(" | "));
     }

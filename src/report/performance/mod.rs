@@ -23,12 +23,13 @@ pub struct Performance {
     pub result: Outcome,
     /// 3: one after the other; together they are the run.
     pub phases: Vec<Phase>,
-    /// 4: work of all phases by kind. Stages of several threads add up, so that the sum may exceed the wall
-    /// time.
+    /// 4: work of all phases by kind. What is done beside each other (on several devices, or while planes are
+    /// written) adds up, so that the sum may exceed the wall time.
     pub stages: Vec<Stage>,
     /// 5: bytes.
     pub io: Io,
-    /// 6: the least that this machine could have taken; only where it was measured.
+    /// 6: the least that this machine could have taken; only where a report is asked for, which takes a
+    /// measurement of the disk.
     pub floors: Option<Floors>,
     /// 7: every channel of this process.
     pub channels: Vec<ChannelPerformance>,
@@ -95,7 +96,7 @@ pub struct Phase {
 pub struct Stage {
     /// Its name, the same as in the code.
     pub name: String,
-    /// Seconds, summed over threads and devices.
+    /// Wall time of its calls, s; of a device that keeps time, how long it was at work.
     pub seconds: f64,
     /// Of the sum of all stages.
     pub share: f64,
@@ -120,34 +121,45 @@ pub struct Io {
     pub disk_written_bytes: Option<u64>,
     /// Disk that the products take.
     pub output_bytes: u64,
+    /// The same, with their holes.
+    pub apparent_bytes: u64,
     /// `kernel_read_bytes` (else `reader_bytes`) over `needed_bytes`.
     pub read_amplification: Option<f64>,
     /// `kernel_written_bytes` (else `writer_bytes`) over `output_bytes`.
     pub write_amplification: Option<f64>,
 }
 
-/// The least that the machine could have taken.
+/// The least that the machine could have taken: each floor is what one of its parts alone needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Floors {
-    /// Rate of a sequential write with a sync at its end, where the products are, bytes/s.
+    /// Where the products are; `None` where it could not be measured, as on a full disk.
+    pub disk: Option<DiskFloor>,
+    /// CPU time of the process over its threads, s: as if all had been at work all the time.
+    pub processor_s: Option<f64>,
+    /// How long devices that keep time were at work, over their number, s.
+    pub device_s: Option<f64>,
+    /// Wall time over the largest of the floors.
+    pub distance: Option<f64>,
+}
+
+/// What was read and written, at the rates of a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct DiskFloor {
+    /// Rate of a sequential write with a sync at its end, bytes/s.
     pub write_rate: f64,
     /// Rate of reading that back, not from the cache where it could be dropped, bytes/s.
     pub read_rate: f64,
-    /// Bytes written and read at these rates, s.
-    pub disk_s: f64,
-    /// Stages' seconds over the threads, or over the devices for theirs: as if all were busy all the time.
-    pub compute_s: f64,
-    /// Wall time over the larger of the two.
-    pub distance: f64,
+    /// Bytes that our own reader and writers counted, at these rates, s.
+    pub seconds: f64,
 }
 
 impl Floors {
-    /// For what was moved and computed in a run of so many seconds.
-    pub fn new(rates: (f64, f64), read: u64, written: u64, compute_s: f64, wall_s: f64) -> Self {
-        let (write_rate, read_rate) = rates;
-        let disk_s = written as f64 / write_rate + read as f64 / read_rate;
-        let floor = disk_s.max(compute_s).max(f64::MIN_POSITIVE);
-        Self { write_rate, read_rate, disk_s, compute_s, distance: wall_s / floor }
+    /// Fills in the distance of a run of so many seconds.
+    pub fn with_distance(self, wall_s: f64) -> Self {
+        let disk = self.disk.map(|disk| disk.seconds);
+        let floors = [disk, self.processor_s, self.device_s];
+        let floor = floors.into_iter().flatten().fold(0.0, f64::max);
+        Self { distance: (floor > 0.0).then(|| wall_s / floor), ..self }
     }
 }
 
