@@ -299,3 +299,118 @@ fn images_that_do_not_fit_are_refused() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("exists already"));
     assert_eq!(snapshot(), before);
 }
+
+/// What must not happen to images: the result, or what an interrupted move left, is in a place from which something
+/// would be lost.
+#[test]
+fn no_image_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let whole = write(&at("whole"), Product::Image, 0, NCHAN, false);
+    let inputs = parts(dir.path(), Product::Image, false);
+    let run = |arguments: &[&str], out: &Path, inputs: &[PathBuf]| {
+        Command::new(env!("CARGO_BIN_EXE_cubeclean"))
+            .arg("concat")
+            .args(arguments)
+            .arg(out)
+            .args(inputs)
+            .output()
+            .expect("the program starts")
+    };
+    let refused = |output: &Output, words: &str| {
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    };
+    // Within an image.
+    refused(&concat("paged", &inputs[0].join("out"), &inputs), "lies within");
+    // A link leads nowhere from another place.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("part0.image", at("link.image")).unwrap();
+        let linked = [at("link.image"), inputs[1].clone(), inputs[2].clone()];
+        refused(&concat("movevirtual", &at("out.image"), &linked), "is a link");
+        assert!(!at("out.image.incomplete").exists());
+        succeeds(&concat("virtual", &at("linked.image"), &linked));
+        python(&[&whole, &at("linked.image")]);
+        fs::remove_dir_all(at("linked.image")).unwrap();
+    }
+    // An interrupted move, and then fewer images than it has moved.
+    let (out, temporary) = (at("out.image"), at("out.image.incomplete"));
+    fs::create_dir(&temporary).unwrap();
+    fs::write(temporary.join("imageconcat.json"), "{").unwrap();
+    fs::rename(&inputs[2], temporary.join("part4.image")).unwrap();
+    refused(&concat("movevirtual", &out, &inputs[..2]), "an interrupted run left it");
+    let moved = "has moved images into it";
+    refused(&run(&["--mode", "movevirtual", "--overwrite"], &out, &inputs[..2]), moved);
+    // One that cannot be moved: those of before stay where they are, and are found again.
+    fs::rename(&inputs[1], at("elsewhere")).unwrap();
+    refused(&concat("movevirtual", &out, &inputs), "part3.image");
+    assert!(temporary.join("part4.image").exists());
+    fs::rename(at("elsewhere"), &inputs[1]).unwrap();
+    succeeds(&concat("movevirtual", &out, &inputs));
+    // Again, as after a kill at the very end.
+    succeeds(&concat("movevirtual", &out, &inputs));
+    python(&[&whole, &out]);
+    // From where they are now, the result can be copied in its own place, but not referred to.
+    let within: Vec<PathBuf> =
+        inputs.iter().map(|input| out.join(input.file_name().unwrap())).collect();
+    refused(&run(&["--mode", "virtual", "--overwrite"], &out, &within), "would be replaced");
+    refused(&run(&["--mode", "paged"], &out, &within), "give --overwrite to replace it");
+    succeeds(&run(&["--mode", "paged", "--overwrite"], &out, &within));
+    python(&[&whole, &out]);
+}
+
+/// Images that CASA would not take for parts of one either: another projection, a rotated sky, other axes.
+#[test]
+fn images_of_another_sky_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = write(&dir.path().join("a"), Product::Image, 0, 3, false);
+    let edit = |change: &str, image: &Path| python(&[Path::new(change), image]);
+    let out = dir.path().join("out.image");
+    for (change, words) in [
+        ("edit:projection", "projection: is TAN"),
+        ("edit:rotation", "projection's numbers: is pc"),
+        ("edit:nan", "direction axes"),
+    ] {
+        let (name, product) = (dir.path().join(&change[5..]), Product::Image);
+        let other = write(&name, product, 3, 1, false);
+        edit(change, &other);
+        let output = concat("virtual", &out, &[a.clone(), other]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{change}: {message}");
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    }
+    // Frequency before Stokes: what is written here has another order, and would have the wrong keywords.
+    edit("edit:axes", &a);
+    let output = concat("paged", &out, std::slice::from_ref(&a));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("are not right ascension, declination, Stokes"), "{message}");
+    assert!(!out.exists());
+}
+
+/// More images than files that may be open.
+#[cfg(unix)]
+#[test]
+fn few_files_are_open_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let n = 80;
+    let part = |c: usize| write(&dir.path().join(format!("p{c}")), Product::Image, c, 1, true);
+    let inputs: Vec<PathBuf> = (0..n).map(part).collect();
+    let whole = write(&dir.path().join("whole"), Product::Image, 0, n, true);
+    for mode in ["paged", "virtual", "movevirtual"] {
+        let out = dir.path().join(mode);
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 40 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cubeclean")])
+            .args(["concat", "--mode", mode])
+            .arg(&out)
+            .args(&inputs)
+            .output()
+            .unwrap();
+        succeeds(&output);
+        python(&[&whole, &out]);
+        let cube = CubeReader::open(&out).unwrap();
+        let values = |channel| cube.read_plane(0, channel).unwrap().values[9];
+        assert!((0..n).all(|c| values(c) == plane(c).0[9]), "{mode}");
+    }
+}

@@ -7,8 +7,9 @@ use super::{
     watch::Watcher,
 };
 use crate::{
-    cube::{ConcatMode, concat},
-    error::Result,
+    cube::{Concat, ConcatMode},
+    error::{Error, Result},
+    report::Progress,
 };
 
 /// Runs `cubeclean concat`.
@@ -21,8 +22,16 @@ pub fn run(args: &ConcatArgs, watcher: &Watcher) -> Result<()> {
     let inputs: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
     let command =
         format!("cubeclean concat --mode {name} {} {}", args.out.display(), inputs.join(" "));
+    let stop = || match watcher.stop_requested() {
+        None => Ok(()),
+        Some(signal) => {
+            let remedy = "the images are as they were: run it again".into();
+            Err(Error::Stopped { signal, remedy })
+        }
+    };
+    let how = Concat { mode, overwrite: args.overwrite, command: &command, stop: &stop };
     let pool = thread_pool(args.threads)?;
-    let path = pool.install(|| concat(mode, &args.out, &args.inputs, args.overwrite, &command))?;
+    let path = pool.install(|| how.run(&args.out, &args.inputs))?;
     if watcher.talkative {
         say(&format!("{}", path.display()));
     }

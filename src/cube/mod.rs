@@ -59,7 +59,7 @@ use crate::{
 };
 
 pub use aligned::{Named, Target};
-pub use concat::{ConcatMode, concat};
+pub use concat::{Concat, ConcatMode, Stop};
 pub use mask_file::MaskFile;
 pub use product::{Format, Product};
 pub use read::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis, World};

@@ -20,7 +20,7 @@ const REPLACED: &str = ".replaced";
 
 /// A file in a CASA image that is complete but whose older namesake may still be there: it tells the two
 /// apart when a run is killed while they change places. Nothing reads it but [`Staging::publish_rest`].
-const NEW: &str = "cubeclean.new";
+pub(super) const NEW: &str = "cubeclean.new";
 
 /// Name of the file that holds the pixels of a CASA image or of its mask.
 pub(super) const TILE_FILE: &str = "table.f0_TSM0";
@@ -162,6 +162,10 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 pub(super) fn remove_abandoned(target: &Path, format: Format) -> Result<()> {
     let temporary = incomplete(target);
     check_abandoned(&temporary, format)?;
+    if format == Format::Casa {
+        // Also a mark that was left in the older image: it would be taken for that of the one that is begun now.
+        Staging::settle(target)?;
+    }
     if temporary.join("imageconcat.json").exists() && has_directories(&temporary) {
         let remedy = "an interrupted concatenation has moved images into it: run it again, with --mode \
                       movevirtual, or move them out";
@@ -257,6 +261,17 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(OsStr::new(ending));
     name.into()
+}
+
+/// Removes a finished image so that it is there as a whole or not at all, whenever this is interrupted and done
+/// again.
+pub(super) fn remove_at_once(path: &Path) -> Result<()> {
+    let removed = with_ending(path, REPLACED);
+    remove(&removed)?;
+    if fs::symlink_metadata(path).is_ok() {
+        rename(path, &removed)?;
+    }
+    remove(&removed)
 }
 
 /// Removes a file, a link (not what it points to) or a directory tree; nothing there is fine.

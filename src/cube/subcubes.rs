@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    Beams, ConcatMode, CubeSpec, CubeWriter, Format, Product, Start, concat, create, product_path,
-    publish_completed, staging,
+    Beams, ConcatMode, CubeSpec, CubeWriter, Format, Product, Start,
+    concat::{Concat, Stop},
+    create, product_path, publish_completed, staging,
 };
 use crate::{
     error::{Error, Result},
@@ -70,8 +71,10 @@ impl SubcubesWriter {
         overwrite: bool,
     ) -> Result<Self> {
         let whole = product_path(imagename, product);
-        if !overwrite {
-            staging::check_free(&whole)?;
+        match start {
+            Start::New { overwrite: true } => staging::remove_abandoned(&whole, Format::Casa)?,
+            _ if !overwrite => staging::check_free(&whole)?,
+            _ => (),
         }
         let names = subcube_names(imagename, spec.channels.nchan, how.channels);
         for name in &names {
@@ -209,35 +212,33 @@ impl CubeWriter for SubcubesWriter {
 
     fn publish(self: Box<Self>) -> Result<PathBuf> {
         let nchan = self.spec.channels.nchan;
-        publish_subcubes(&self.imagename, self.product, nchan, self.how, self.overwrite)
+        let (name, product, how) = (&self.imagename, self.product, self.how);
+        publish_subcubes(name, product, nchan, how, self.overwrite, &|| Ok(()))
     }
 }
 
-/// Gives completed subcubes of a product their names, and makes them one. May be called again after a crash.
+/// Gives completed subcubes of a product their names, and makes them one. May be called again after a crash, or
+/// after `stop`, which is asked between planes that are copied, had ended it.
 ///
 /// # Errors
-/// As [`publish_completed`] and [`concat`](super::concat()).
+/// As [`publish_completed`] and [`Concat::run`].
 pub fn publish_subcubes(
     imagename: &Path,
     product: Product,
     nchan: usize,
     how: Subcubes,
     overwrite: bool,
+    stop: &Stop<'_>,
 ) -> Result<PathBuf> {
     let out = product_path(imagename, product);
     let names = subcube_names(imagename, nchan, how.channels);
     let paths: Vec<PathBuf> = names.iter().map(|name| product_path(name, product)).collect();
-    let there = |path: &PathBuf| path.exists() || staging::incomplete(path).exists();
-    // What a killed run was through with: the cube is there, and subcubes are gone into it, or removed.
-    if staging::Staging::settle(&out)? {
-        return remove_copied(&paths, how).map(|()| out);
-    }
-    // Subcubes go only when the cube has its name.
-    let gone = paths.iter().any(|path| !there(path));
     let moving = staging::incomplete(&out).exists();
-    if out.exists() && gone && !moving {
+    // What a killed run was through with: the cube is there, and subcubes are gone into it, or removed.
+    if staging::Staging::settle(&out)? || (out.exists() && !moving && are_used(&paths, &out, how)) {
         return remove_copied(&paths, how).map(|()| out);
     }
+    let there = |path: &PathBuf| path.exists() || staging::incomplete(path).exists();
     for (name, path) in names.iter().zip(&paths) {
         // Those that were moved into the cube have had their names.
         if there(path) || how.mode != ConcatMode::MoveVirtual {
@@ -247,8 +248,24 @@ pub fn publish_subcubes(
     let command = format!("concatenated from {} subcubes", paths.len());
     // Complete subcubes are newer than whatever is there under the cube's names, but for what was moved.
     let copying = how.mode != ConcatMode::MoveVirtual && moving;
-    concat(how.mode, &out, &paths, overwrite || out.exists() || copying, &command)?;
+    let overwrite = overwrite || out.exists() || copying;
+    Concat { mode: how.mode, overwrite, command: &command, stop }.run(&out, &paths)?;
     remove_copied(&paths, how).map(|()| out)
+}
+
+/// Whether subcubes are gone because the cube that is there was made of them.
+fn are_used(paths: &[PathBuf], out: &Path, how: Subcubes) -> bool {
+    let there = |path: &Path| path.exists() || staging::incomplete(path).exists();
+    let gone = paths.iter().filter(|path| !there(path)).count();
+    gone > 0
+        && match how.mode {
+            ConcatMode::MoveVirtual => paths
+                .iter()
+                .all(|path| path.file_name().is_some_and(|name| out.join(name).exists())),
+            // They are removed in their order.
+            ConcatMode::Paged => !how.keep && paths[..gone].iter().all(|path| !there(path)),
+            ConcatMode::Virtual => false,
+        }
 }
 
 /// Removes subcubes that were copied, unless they are to be kept.
@@ -256,8 +273,5 @@ fn remove_copied(paths: &[PathBuf], how: Subcubes) -> Result<()> {
     if how.mode != ConcatMode::Paged || how.keep {
         return Ok(());
     }
-    for path in paths.iter().filter(|path| path.exists()) {
-        std::fs::remove_dir_all(path).map_err(|e| Error::io("remove", path, e))?;
-    }
-    Ok(())
+    paths.iter().try_for_each(|path| staging::remove_at_once(path))
 }

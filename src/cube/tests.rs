@@ -236,3 +236,85 @@ fn a_crash_while_publishing_loses_neither_image() {
         assert!(error.to_string().contains("is gone"), "{error}");
     }
 }
+
+/// Subcubes that were copied into a cube go one by one; a kill among them is told from one that was lost.
+#[test]
+fn subcubes_are_removed_whenever_a_kill_comes() {
+    let how = Subcubes { mode: ConcatMode::Paged, channels: 2, keep: false };
+    let begin = |dir: &Path| {
+        let name = dir.join("im");
+        let writer = create_subcubes(&name, Product::Image, &spec(), NEW, how, false).unwrap();
+        write_channels(&*writer, 0..NCHAN);
+        writer.complete(&Beams::PerPlane(vec![None; NCHAN])).unwrap();
+        name
+    };
+    let publish = |name: &Path, overwrite: bool| {
+        publish_subcubes(name, Product::Image, NCHAN, how, overwrite, &|| Ok(()))
+    };
+    let is_whole = |out: &Path| {
+        let cube = CubeReader::open(out).unwrap();
+        (0..NCHAN).all(|c| cube.read_plane(0, c).unwrap().values == plane(c).0)
+    };
+    let names = |dir: &Path| -> Vec<String> {
+        let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|n| n.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+
+    let dir = tempfile::tempdir().unwrap();
+    let name = begin(dir.path());
+    let keep = Subcubes { keep: true, ..how };
+    let published = publish_subcubes(&name, Product::Image, NCHAN, keep, false, &|| Ok(()));
+    let out = published.unwrap();
+    // A kill while the first is being removed: half of it is left, under another name.
+    let [first, last] = [0, 2].map(|k| dir.path().join(format!("im.subcube.{k}.image")));
+    let half = dir.path().join("im.subcube.0.image.replaced");
+    fs::rename(&first, &half).unwrap();
+    fs::remove_file(half.join("table.dat")).unwrap();
+    assert_eq!(publish(&name, false).unwrap(), out);
+    assert_eq!(names(dir.path()), ["im.image"]);
+    assert!(is_whole(&out));
+    // A kill when all were gone.
+    assert_eq!(publish(&name, false).unwrap(), out);
+
+    // The last one is lost while an older cube is there: nothing else goes.
+    let older = fs::read(out.join("table.f0_TSM0")).unwrap();
+    let start = Start::New { overwrite: true };
+    let writer = create_subcubes(&name, Product::Image, &spec(), start, how, true).unwrap();
+    write_channels(&*writer, (0..NCHAN).rev());
+    writer.complete(&Beams::PerPlane(vec![None; NCHAN])).unwrap();
+    drop(writer);
+    fs::remove_dir_all(staging::incomplete(&last)).unwrap();
+    assert!(publish(&name, true).unwrap_err().to_string().contains("is gone"));
+    assert!(first.exists() && fs::read(out.join("table.f0_TSM0")).unwrap() == older);
+
+    // Stopped between planes: no half of a cube, all subcubes, and the next one goes on.
+    let dir = tempfile::tempdir().unwrap();
+    let name = begin(dir.path());
+    let stop = || Err(Error::Stopped { signal: "SIGTERM".into(), remedy: String::new() });
+    let stopped = publish_subcubes(&name, Product::Image, NCHAN, how, false, &stop);
+    assert!(matches!(stopped, Err(Error::Stopped { .. })));
+    assert_eq!(names(dir.path()).len(), 3, "{:?}", names(dir.path()));
+    assert!(is_whole(&publish(&name, false).unwrap()));
+}
+
+/// A mark of an image that took another's place, left by a kill, does not make the next one's predecessor win.
+#[test]
+fn an_old_mark_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    let finish = |start, channel: usize| {
+        let writer = create(&name, Product::Model, Format::Casa, &spec(), start).unwrap();
+        write_channels(&*writer, [channel]);
+        writer.complete(&Beams::PerPlane(vec![None; NCHAN])).unwrap();
+        writer
+    };
+    let out = finish(NEW, 1).publish().unwrap();
+    fs::write(out.join("cubeclean.new"), "").unwrap();
+    drop(finish(OVERWRITE, 2));
+    publish_completed(&name, Product::Model, Format::Casa).unwrap();
+    let cube = CubeReader::open(&out).unwrap();
+    assert_eq!(cube.read_plane(0, 2).unwrap().values, plane(2).0);
+    assert!(!out.join("cubeclean.new").exists());
+}

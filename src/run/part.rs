@@ -182,7 +182,8 @@ impl<'a> Part<'a> {
     /// Names products that a run which was killed had completed.
     pub fn publish_rest(self) -> Result<End> {
         let Some(claim) = self.journal.claim()? else { return self.unfinished(Vec::new()) };
-        let paths = products::publish_completed(self.config, self.nchan)?;
+        let stop = || check_stop(self.config, self.progress);
+        let paths = products::publish_completed(self.config, self.nchan, &stop)?;
         let channels = self.before.done.into_values().map(|done| done.summary).collect();
         Ok(End::Complete { paths, channels, claim })
     }
@@ -210,7 +211,8 @@ impl<'a> Part<'a> {
         let restored = self.restored(&channels);
         products.complete(&ProductBeams { fitted, restored })?;
         self.journal.completed()?;
-        let paths = products.publish()?;
+        let stop = || check_stop(self.config, self.progress);
+        let paths = products.publish(self.config, self.nchan, &stop)?;
         Ok(End::Complete { paths, channels, claim })
     }
 

@@ -6,7 +6,7 @@ use super::journal::Sums;
 use crate::{
     beam::Beam,
     config::Config,
-    cube::{self, Beams, CubeSpec, CubeWriter, Format, Product, Start},
+    cube::{self, Beams, CubeSpec, CubeWriter, Format, Product, Start, Stop},
     error::Result,
     mask::Mask,
 };
@@ -108,8 +108,12 @@ impl Products {
         })
     }
 
-    /// Gives the completed products their names.
-    pub fn publish(self) -> Result<Vec<PathBuf>> {
+    /// Gives the completed products their names; `stop` ends it where subcubes are being copied.
+    pub fn publish(self, config: &Config, nchan: usize, stop: &Stop<'_>) -> Result<Vec<PathBuf>> {
+        if config.subcubes.is_some() {
+            drop(self);
+            return publish_completed(config, nchan, stop);
+        }
         self.writers.into_iter().map(|(_, _, writer)| writer.publish()).collect()
     }
 }
@@ -121,10 +125,14 @@ fn each(config: &Config) -> impl Iterator<Item = (Product, Format)> {
 }
 
 /// Gives completed products of a cube of so many channels the names that they do not have yet.
-pub(super) fn publish_completed(config: &Config, nchan: usize) -> Result<Vec<PathBuf>> {
+pub(super) fn publish_completed(
+    config: &Config,
+    nchan: usize,
+    stop: &Stop<'_>,
+) -> Result<Vec<PathBuf>> {
     let name = &config.imagename;
     let publish = |(product, format)| match config.subcubes {
-        Some(how) => cube::publish_subcubes(name, product, nchan, how, config.replaces()),
+        Some(how) => cube::publish_subcubes(name, product, nchan, how, config.replaces(), stop),
         None => cube::publish_completed(name, product, format),
     };
     each(config).map(publish).collect()

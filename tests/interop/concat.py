@@ -1,11 +1,35 @@
-"""Opens concatenated images with python-casacore and compares them with the whole one.
+"""Opens concatenated images with python-casacore and compares them with the whole one; or changes an image.
 
 Usage: concat.py whole other...
+       concat.py edit:projection|edit:rotation|edit:nan|edit:axes image
 """
 import sys
 
 import numpy as np
 from casacore.images import image
+from casacore.tables import table
+
+
+
+def edit(change, name):
+    """Changes the coordinates in an image's keywords."""
+    with table(name, readonly=False, ack=False) as t:
+        coords = t.getkeyword("coords")
+        direction = coords["direction0"]
+        if change == "projection":
+            direction["projection"] = "TAN"
+        elif change == "rotation":
+            direction["pc"] = np.array([[0.8, -0.6], [0.6, 0.8]])
+        elif change == "nan":
+            direction["crpix"] = np.array([float("nan"), 20.0])
+        else:
+            coords["pixelmap1"], coords["pixelmap2"] = coords["pixelmap2"], coords["pixelmap1"]
+        t.putkeyword("coords", coords)
+
+
+if sys.argv[1].startswith("edit:"):
+    edit(sys.argv[1][5:], sys.argv[2])
+    sys.exit()
 
 whole = image(sys.argv[1])
 

@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 
 use parts::Parts;
 
-use crate::error::{Error, Result};
+use crate::{
+    cube::staging::incomplete,
+    error::{Error, Result},
+};
 
 /// How images become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,25 +34,55 @@ pub enum ConcatMode {
     MoveVirtual,
 }
 
-/// Makes `out` of `inputs`. `command` is for the history of a copied cube.
-///
-/// # Errors
-/// [`Error::Exists`] if `out` is there and is not to be replaced; [`Error::Data`] for an input that is no CASA
-/// image or does not fit the others; [`Error::Io`] if the system refuses.
-pub fn concat(
-    mode: ConcatMode,
-    out: &Path,
-    inputs: &[PathBuf],
-    overwrite: bool,
-    command: &str,
-) -> Result<PathBuf> {
-    if inputs.is_empty() {
-        return Err(Error::parameter("IN", "", "names no image", "name the images to be made one"));
+/// What is asked between planes: an error ends the work.
+pub type Stop<'a> = dyn Fn() -> Result<()> + Sync + 'a;
+
+/// How images are to be made one.
+#[derive(Clone, Copy)]
+pub struct Concat<'a> {
+    /// Copied, referred to, or renamed.
+    pub mode: ConcatMode,
+    /// Whether an image that has the result's name may be replaced.
+    pub overwrite: bool,
+    /// For the history of a copied cube.
+    pub command: &'a str,
+    /// Whether to go on; asked between planes.
+    pub stop: &'a Stop<'a>,
+}
+
+impl Concat<'_> {
+    /// Makes `out` of `inputs`. However it ends, the planes of all inputs are there, under their own names or
+    /// within `out`.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if `out` is there and is not to be replaced; [`Error::Data`] for an input that is no CASA
+    /// image or does not fit the others; [`Error::Io`] if the system refuses; what `stop` gives.
+    pub fn run(&self, out: &Path, inputs: &[PathBuf]) -> Result<PathBuf> {
+        if inputs.is_empty() {
+            let remedy = "name the images to be made one";
+            return Err(Error::parameter("IN", "", "names no image", remedy));
+        }
+        super::checked_name(out)?;
+        match self.mode {
+            ConcatMode::Paged => paged::copy(out, &Parts::open(inputs, out)?, self),
+            ConcatMode::Virtual => refer::refer(out, &Parts::open(inputs, out)?, self.overwrite),
+            ConcatMode::MoveVirtual => refer::take_in(out, inputs, self.overwrite),
+        }
     }
-    super::checked_name(out)?;
-    match mode {
-        ConcatMode::Paged => paged::copy(out, &Parts::open(inputs, out)?, overwrite, command),
-        ConcatMode::Virtual => refer::refer(out, &Parts::open(inputs, out)?, overwrite),
-        ConcatMode::MoveVirtual => refer::take_in(out, inputs, overwrite),
+}
+
+/// Refuses, unless it may be replaced, a result that is there already, or what an interrupted run left of it.
+fn check_free(out: &Path, overwrite: bool) -> Result<()> {
+    let refuse = |path: PathBuf, remedy: &str| Err(Error::Exists { path, remedy: remedy.into() });
+    let temporary = incomplete(out);
+    match overwrite {
+        true => Ok(()),
+        false if out.is_symlink() || out.exists() => {
+            refuse(out.to_owned(), "give --overwrite to replace it, or another name for OUT")
+        }
+        false if temporary.exists() => {
+            refuse(temporary, "an interrupted run left it: give --overwrite to start anew")
+        }
+        false => Ok(()),
     }
 }

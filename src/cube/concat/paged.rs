@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::parts::{Part, Parts};
+use super::{
+    Concat, Stop, check_free,
+    parts::{Part, Parts},
+};
 use crate::{
     cube::{
         CubeShape, Format, Start,
@@ -16,21 +19,37 @@ use crate::{
     tables::aips::{Record, Value},
 };
 
+/// Bytes of planes that are in work at a time, whatever the number of threads.
+const IN_WORK: usize = 2 << 30;
+
+/// Planes of a group, at most: of so many images one each, perhaps.
+const PLANES_A_GROUP: usize = 64;
+
+/// Bytes of a plane in work, a pixel: values, a mask as the table gives it, tiles on their way.
+const PIXEL_BYTES: usize = 10;
+
 /// Makes `out` of copies of the images' planes.
-pub(super) fn copy(out: &Path, parts: &Parts, overwrite: bool, command: &str) -> Result<PathBuf> {
+pub(super) fn copy(out: &Path, parts: &Parts, how: &Concat<'_>) -> Result<PathBuf> {
     let [nx, ny, nstokes, nchan] = parts.shape;
     let shape = CubeShape { nx, ny, nstokes, nchan };
     let first = &parts.parts[0];
+    if !first.has_usual_axes() {
+        let problem = "are not right ascension, declination, Stokes, frequency";
+        let remedy = "bring the images to that order with CASA's imtrans, or use --mode virtual";
+        return Err(Error::data(&first.path, "axes", problem, remedy));
+    }
     let masked = first.has_mask();
     let keywords = keywords(parts, shape, masked)?;
     let mut history = messages(first);
-    history.push(command.to_owned());
-    let staging = Staging::new(out.to_owned(), Format::Casa, Start::New { overwrite })?;
+    history.push(how.command.to_owned());
+    check_free(out, how.overwrite)?;
+    let start = Start::New { overwrite: how.overwrite };
+    let staging = Staging::new(out.to_owned(), Format::Casa, start)?;
     let temporary = staging.temporary().to_owned();
     let writer = CasaFiles::create(staging, shape, masked, false)?;
-    let copied = copy_planes(parts, masked, &writer).and_then(|sums| {
+    let copied = copy_planes(parts, masked, &writer, how.stop).and_then(|sums| {
         writer.complete(&keywords, &history, now())?;
-        verify(out, &sums, &writer)
+        verify(out, &sums, &writer, how.stop)
     });
     if let Err(error) = copied {
         drop(writer);
@@ -44,20 +63,33 @@ pub(super) fn copy(out: &Path, parts: &Parts, overwrite: bool, command: &str) ->
 /// A plane's Stokes index and channel, and its checksum.
 type Sum = (usize, usize, u32);
 
-fn copy_planes(parts: &Parts, masked: bool, writer: &CasaFiles) -> Result<Vec<Sum>> {
-    let copy = |(part, stokes, channel): (&Part, usize, usize)| {
-        let plane = part.cube.read_plane(stokes, channel)?;
+fn copy_planes(
+    parts: &Parts,
+    masked: bool,
+    writer: &CasaFiles,
+    stop: &Stop<'_>,
+) -> Result<Vec<Sum>> {
+    let copy = |&(part, stokes, channel): &(&Part, usize, usize)| {
+        stop()?;
+        let plane = part.read_plane(stokes, channel)?;
         let valid = masked.then_some(&plane.valid);
         let whole = part.first + channel;
         Ok((stokes, whole, writer.write(stokes, whole, &plane.values, valid)?))
     };
     let planes: Vec<_> = parts.planes().collect();
-    planes.into_par_iter().map(copy).collect()
+    let mut sums = Vec::with_capacity(planes.len());
+    // A group of planes after the other: no more are in work than fit, and only few images are open.
+    let in_work = (IN_WORK / (PIXEL_BYTES * parts.npix())).max(1);
+    for group in planes.chunks(in_work.min(PLANES_A_GROUP)) {
+        sums.extend(group.par_iter().map(copy).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(sums)
 }
 
 /// Reads the copy back.
-fn verify(out: &Path, sums: &[Sum], writer: &CasaFiles) -> Result<()> {
+fn verify(out: &Path, sums: &[Sum], writer: &CasaFiles, stop: &Stop<'_>) -> Result<()> {
     sums.par_iter().try_for_each(|&(stokes, channel, sum)| {
+        stop()?;
         if writer.sum(stokes, channel)? == sum {
             return Ok(());
         }

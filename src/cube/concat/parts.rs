@@ -3,10 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
-    cube::{CubeReader, Sky, SkyAxes, SpectralAxis},
+    cube::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis},
     error::{Error, Result},
     ms::table::{Record, Table, Value},
 };
@@ -21,15 +22,31 @@ pub(super) struct Parts {
     pub shape: [usize; 4],
 }
 
-/// One image.
+/// One image. Its files are open only while its planes are read, as there may be more images than files that a
+/// process may have open.
 pub(super) struct Part {
     pub path: PathBuf,
-    pub cube: CubeReader,
     pub keywords: Record,
     /// Its first channel in the whole.
     pub first: usize,
+    /// Pixels along x and y, Stokes planes, channels.
+    shape: [usize; 4],
+    /// Lengths of the axes as they are in the file.
+    lengths: Vec<usize>,
+    /// Which of these axes are those of Stokes parameters and of channels.
+    places: [Option<usize>; 2],
+    unit: Option<String>,
     spectral: SpectralAxis,
     sky: SkyAxes,
+    reading: Mutex<Reading>,
+}
+
+/// An image whose planes are being read.
+#[derive(Default)]
+struct Reading {
+    cube: Option<Arc<CubeReader>>,
+    /// Planes read.
+    planes: usize,
 }
 
 impl Part {
@@ -54,17 +71,53 @@ impl Part {
                 "give images with right ascension, declination and a linear frequency axis";
             return refuse("has no coordinates that could be compared", remedy);
         };
-        let sky = *sky;
-        Ok(Self { path: path.to_owned(), cube, keywords, first: 0, spectral, sky })
+        Ok(Self {
+            path: path.to_owned(),
+            keywords,
+            first: 0,
+            shape: cube.shape(),
+            lengths: cube.axes().0.to_owned(),
+            places: cube.axes().1,
+            unit: cube.world().unit.clone(),
+            spectral,
+            sky: *sky,
+            reading: Mutex::default(),
+        })
     }
 
     pub fn channels(&self) -> usize {
-        self.cube.shape()[3]
+        self.shape[3]
+    }
+
+    /// Index of the axis of channels.
+    pub fn channel_axis(&self) -> usize {
+        self.places[1].unwrap_or(3)
+    }
+
+    /// Whether the axes are those of the images that are written here: x, y, Stokes, channel.
+    pub fn has_usual_axes(&self) -> bool {
+        self.lengths.len() == 4 && self.places == [Some(2), Some(3)]
+    }
+
+    /// Reads a plane. The image is open from its first plane on until as many were read as it has.
+    pub fn read_plane(&self, stokes: usize, channel: usize) -> Result<Plane> {
+        let lock = || self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let cube = match &mut lock().cube {
+            Some(cube) => Arc::clone(cube),
+            none => Arc::clone(none.insert(Arc::new(CubeReader::open(&self.path)?))),
+        };
+        let plane = cube.read_plane(stokes, channel);
+        let mut reading = lock();
+        reading.planes += 1;
+        if reading.planes.is_multiple_of(self.channels() * self.shape[2]) {
+            reading.cube = None;
+        }
+        plane
     }
 
     /// Its records of beams, `[channel + channels·stokes]`; a single one stands for all. None where it has none.
     pub fn beams(&self) -> Result<Option<Vec<Record>>> {
-        let planes = self.channels() * self.cube.shape()[2];
+        let planes = self.channels() * self.shape[2];
         let Some(info) = self.keywords.record("imageinfo") else { return Ok(None) };
         if let Some(beam) = info.record("restoringbeam") {
             return Ok(Some(vec![beam.clone(); planes]));
@@ -81,8 +134,9 @@ impl Part {
 
     /// What must be the same in all images, by its name.
     fn common(&self) -> Result<Vec<(&'static str, String)>> {
-        let [nx, ny, nstokes, _] = self.cube.shape();
+        let [nx, ny, nstokes, _] = self.shape;
         let spectral = coordinate(&self.keywords, "spectral");
+        let direction = coordinate(&self.keywords, "direction");
         let text = |record: Option<&Record>, name: &str| {
             record.and_then(|r| r.text(name)).unwrap_or("none").to_owned()
         };
@@ -91,7 +145,11 @@ impl Part {
         Ok(vec![
             ("pixels", format!("{nx} x {ny}")),
             ("Stokes planes", format!("{nstokes} {:?}", stokes.unwrap_or_default())),
-            ("unit", self.cube.world().unit.clone().unwrap_or_else(|| "none".into())),
+            ("axes", format!("{} with {:?}", self.lengths.len(), self.places)),
+            ("unit", self.unit.clone().unwrap_or_else(|| "none".into())),
+            ("direction frame", text(direction, "system")),
+            ("projection", text(direction, "projection")),
+            ("projection's numbers", numbers(direction)),
             ("frequency frame", text(spectral, "system")),
             ("rest frequency", format!("{restfreq} Hz")),
             ("mask", if self.has_mask() { "one" } else { "none" }.to_owned()),
@@ -112,12 +170,14 @@ impl Part {
     fn check_sky(&self, first: &Self) -> Result<()> {
         let (a, b) = (&self.sky, &first.sky);
         let shift = a.reference.separation(&b.reference) / b.increment[1].abs();
-        let [nx, ny, ..] = self.cube.shape();
+        let [nx, ny, ..] = self.shape;
         let stretch = |i: usize, n: usize| (a.increment[i] / b.increment[i] - 1.0).abs() * n as f64;
-        let moved = (0..2).map(|i| (a.pixel[i] - b.pixel[i]).abs()).fold(0.0, f64::max);
-        let off = shift.max(moved).max(stretch(0, nx)).max(stretch(1, ny));
-        // Also where anything is not a number.
-        if off <= TOLERANCE {
+        let moved = |i: usize| (a.pixel[i] - b.pixel[i]).abs();
+        // What is not a number is off, too.
+        if [shift, moved(0), moved(1), stretch(0, nx), stretch(1, ny)]
+            .into_iter()
+            .all(|off| off <= TOLERANCE)
+        {
             return Ok(());
         }
         let said = |sky: &SkyAxes| {
@@ -129,11 +189,28 @@ impl Part {
     }
 }
 
+/// Rotation, pole and parameters of a projection.
+fn numbers(direction: Option<&Record>) -> String {
+    let of = |name: &str| {
+        let values = direction.and_then(|d| d.reals(name)).unwrap_or_default();
+        format!("{name} {values:?}")
+    };
+    ["pc", "projection_parameters"].map(of).join(", ")
+}
+
 /// The first coordinate of a kind.
-pub(super) fn coordinate<'a>(keywords: &'a Record, kind: &str) -> Option<&'a Record> {
+fn coordinate<'a>(keywords: &'a Record, kind: &str) -> Option<&'a Record> {
     keywords.record("coords")?.iter().find_map(|(name, value)| match value {
         Value::Record(record) if name.starts_with(kind) => Some(record),
         _ => None,
+    })
+}
+
+/// The directory where `out` is or is going to be.
+fn known_parent(out: &Path) -> Option<PathBuf> {
+    out.ancestors().skip(1).find_map(|parent| match parent.as_os_str().is_empty() {
+        true => fs::canonicalize(".").ok(),
+        false => fs::canonicalize(parent).ok(),
     })
 }
 
@@ -155,6 +232,11 @@ impl Parts {
             if canonical[..i].contains(path) {
                 return Err(Error::data(&paths[i], "IN", "is named twice", "name each image once"));
             }
+            if known_parent(out).is_some_and(|parent| parent.starts_with(path)) {
+                let remedy = "give the result another place";
+                let problem = format!("lies within {}", paths[i].display());
+                return Err(Error::data(out, "OUT", problem, remedy));
+            }
         }
         let mut parts: Vec<Part> =
             paths.iter().map(|path| Part::open(path)).collect::<Result<_>>()?;
@@ -168,7 +250,7 @@ impl Parts {
             part.first = first;
             first += part.channels();
         }
-        let [nx, ny, nstokes, _] = parts[0].cube.shape();
+        let [nx, ny, nstokes, _] = parts[0].shape;
         let whole = Self { shape: [nx, ny, nstokes, first], parts };
         whole.check()?;
         Ok(whole)
@@ -201,7 +283,8 @@ impl Parts {
             let (ours, theirs) = (khz(part.spectral.width_hz), khz(before.spectral.width_hz));
             return Err(part.refuse(before, "channel width", ours, theirs));
         }
-        let expected = before.spectral.start_hz + width * before.channels() as f64;
+        // Of the whole, so that no error adds up from image to image.
+        let expected = self.parts[0].spectral.start_hz + width * part.first as f64;
         let off = (part.spectral.start_hz - expected) / width;
         if off.abs() <= TOLERANCE {
             return Ok(());
@@ -218,7 +301,12 @@ impl Parts {
         Err(Error::data(&part.path, "channels", problem, remedy))
     }
 
-    /// All planes: (part, stokes, channel in the part).
+    /// Pixels of a plane.
+    pub fn npix(&self) -> usize {
+        self.shape[0] * self.shape[1]
+    }
+
+    /// All planes, image by image: (part, stokes, channel in the part).
     pub fn planes(&self) -> impl Iterator<Item = (&Part, usize, usize)> {
         let nstokes = self.shape[2];
         self.parts.iter().flat_map(move |part| {

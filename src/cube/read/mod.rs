@@ -25,7 +25,7 @@ pub struct CubeReader {
 enum Source {
     Casa(Box<casa::CasaImage>),
     Fits(fits::FitsImage),
-    /// Images one behind the other, each with its first channel.
+    /// Images one behind the other.
     Virtual(virtual_image::Parts),
 }
 
@@ -113,9 +113,10 @@ impl CubeReader {
         self.axes.shape()
     }
 
-    /// Index of the axis of channels in the file; 3 where it has none.
-    pub(crate) fn channel_axis(&self) -> usize {
-        self.axes.channel.unwrap_or(3)
+    /// Lengths of the axes as they are in the file, and which of them are those of Stokes parameters and of
+    /// channels.
+    pub(super) fn axes(&self) -> (&[usize], [Option<usize>; 2]) {
+        (&self.axes.lengths, [self.axes.stokes, self.axes.channel])
     }
 
     /// What the header says about coordinates and unit.
@@ -141,11 +142,7 @@ impl CubeReader {
         match &self.source {
             Source::Casa(image) => image.read_plane(&self.axes.plane(stokes, channel)),
             Source::Fits(image) => image.read_plane(nx, ny, &self.axes.plane(stokes, channel)),
-            Source::Virtual(parts) => {
-                let part = parts.partition_point(|(first, _)| *first <= channel) - 1;
-                let (first, image) = &parts[part];
-                image.read_plane(stokes, channel - first)
-            }
+            Source::Virtual(parts) => parts.read_plane(stokes, channel),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! CASA's ConcatImage: `imageconcat.json` in a directory, which names images that follow each other along one
 //! axis.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde::Deserialize;
 
-use super::{Axes, CubeReader, World};
+use super::{Axes, CubeReader, Plane, World};
 use crate::error::{Error, Result};
 
 /// What the file holds, as far as it matters.
@@ -16,8 +19,34 @@ struct Concat {
     images: Vec<String>,
 }
 
-/// Images, each with its first channel.
-pub(super) type Parts = Vec<(usize, CubeReader)>;
+/// Images that follow each other. One is open at a time, as there may be more than files that a process may have
+/// open.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// Each with its first channel.
+    images: Vec<(usize, PathBuf)>,
+    /// The one that was read last, and its number.
+    open: Mutex<Option<(usize, Arc<CubeReader>)>>,
+}
+
+impl Parts {
+    /// Reads the plane of a Stokes index and channel.
+    pub(super) fn read_plane(&self, stokes: usize, channel: usize) -> Result<Plane> {
+        let k = self.images.partition_point(|(first, _)| *first <= channel) - 1;
+        let (first, path) = &self.images[k];
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let image = match &*open {
+            Some((number, image)) if *number == k => Arc::clone(image),
+            _ => {
+                let image = Arc::new(CubeReader::open(path)?);
+                *open = Some((k, Arc::clone(&image)));
+                image
+            }
+        };
+        drop(open);
+        image.read_plane(stokes, channel - first)
+    }
+}
 
 /// Opens the images that `path` refers to.
 pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
@@ -29,8 +58,9 @@ pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
     let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
     let concat: Concat =
         serde_json::from_str(&text).map_err(|e| bad(format!("cannot be read ({e})")))?;
-    let mut parts = Vec::new();
+    let mut images = Vec::new();
     let mut channels = 0;
+    let mut first: Option<CubeReader> = None;
     for name in &concat.images {
         let image = resolve(path, name);
         // An image that refers to itself would never end.
@@ -38,18 +68,18 @@ pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
             return Err(bad(format!("refers to {name}, which is virtual itself")));
         }
         let part = CubeReader::open(&image)?;
-        let first = channels;
-        channels += part.shape()[3];
-        parts.push((first, part));
+        let [nx, ny, nstokes, nchan] = part.shape();
+        images.push((channels, image));
+        channels += nchan;
+        let first = first.get_or_insert(part);
+        if first.shape()[..3] != [nx, ny, nstokes] {
+            return Err(bad(format!("{name} is of another shape than the first")));
+        }
     }
-    let Some((_, first)) = parts.first() else { return Err(bad("names no image".into())) };
-    if concat.axis != first.channel_axis() {
+    let Some(first) = first else { return Err(bad("names no image".into())) };
+    if concat.axis != first.axes.channel.unwrap_or(3) {
         let axis = concat.axis;
         return Err(bad(format!("concatenates along axis {axis}, not the spectral one")));
-    }
-    let [nx, ny, nstokes, _] = first.shape();
-    if let Some((_, other)) = parts.iter().find(|(_, p)| p.shape()[..3] != [nx, ny, nstokes]) {
-        return Err(bad(format!("{} is of another shape than the first", other.path().display())));
     }
     let (mut axes, world) = (first.axes.clone(), first.world.clone());
     let axis = concat.axis;
@@ -58,7 +88,7 @@ pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
     }
     axes.lengths[axis] = channels;
     axes.channel = Some(axis);
-    Ok((axes, world, parts))
+    Ok((axes, world, Parts { images, open: Mutex::default() }))
 }
 
 /// `././X` lies in the directory, `./X` beside it, and all else where it says.
