@@ -17,6 +17,7 @@
 pub mod error;
 pub mod units;
 
+pub(crate) mod positioned;
 pub(crate) mod tables;
 
 pub mod fourier;

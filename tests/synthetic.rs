@@ -9,16 +9,17 @@ use std::{
 };
 
 use cubeclean::{
-    bench::{self, FIELD_RAD, Job, Synthetic},
+    bench::{self, FIELD_RAD, Job, MsLayout, Synthetic},
     config::{Config, Parameters},
     cube::CubeReader,
-    ms::{DataColumn, MeasurementSet, Selection},
+    error::Error,
+    ms::{DataColumn, MeasurementSet, Selection, SortedCopy},
     report::Silent,
     run,
 };
 
 fn write(job: &Job, path: &Path) {
-    bench::write_ms(job, path, false).unwrap_or_else(|e| panic!("{e}"));
+    bench::write_ms(job, path, MsLayout::default()).unwrap_or_else(|e| panic!("{e}"));
 }
 
 /// Two tiles along the channels, and two of rows, the last ones not full.
@@ -37,6 +38,42 @@ fn python_casacore_finds_what_was_written() {
     let output = Command::new(python).arg(script).arg(&path).args(numbers).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// Small pieces, of channels and rows that do not come out even, and channels that were not all asked for.
+#[test]
+fn a_sorted_copy_holds_what_the_data_hold() {
+    let job = Job { pixels: 64, channels: 23, rows: 1700, ..Job::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ms");
+    let layout = MsLayout { tile_channels: 7, ..MsLayout::default() };
+    bench::write_ms(&job, &path, layout).unwrap();
+    let ms = Arc::new(MeasurementSet::open(&path).unwrap());
+    let selection = Selection { datacolumn: DataColumn::Data, ..Selection::default() };
+    let selected = ms.select(&selection).unwrap();
+    let needed = [(0, 2..21)];
+    let go_on = || Ok(());
+    // 19 channels of 12 bytes: 131 rows at a time.
+    let (copy, stats) = SortedCopy::new(&selected, &needed, dir.path(), 30_000, go_on).unwrap();
+    assert_eq!(SortedCopy::bytes(&selected, &needed), 19 * 1700 * 12);
+    let (_, whole) = selected.read(0, 2..21).unwrap();
+    assert_eq!(stats.samples, whole.samples);
+    // Each byte once; flags are bits, of which the first and last of a piece share bytes with its neighbours.
+    assert!(stats.bytes_read.abs_diff(whole.bytes_read) < whole.bytes_read / 100, "{stats:?}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the copy has no name");
+    for channels in [2..21, 2..3, 5..16, 20..21, 9..9] {
+        let (expected, _) = selected.read(0, channels.clone()).unwrap();
+        let (found, stats) = copy.read(0, channels.clone()).unwrap();
+        assert_eq!((found.channels, found.rows), (expected.channels, expected.rows));
+        assert!(found.vis == expected.vis && found.weight == expected.weight, "{channels:?}");
+        assert_eq!(stats.bytes_read, 12 * 1700 * channels.len() as u64);
+    }
+    assert!(copy.read(0, 1..3).is_err());
+    let stop = || Err(Error::Stopped { signal: "SIGTERM".into(), remedy: String::new() });
+    assert!(SortedCopy::new(&selected, &needed, dir.path(), 30_000, stop).is_err());
+    let nowhere = dir.path().join("nowhere");
+    let error = SortedCopy::new(&selected, &needed, &nowhere, 30_000, go_on).unwrap_err();
+    assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
 /// More rows than a bucket of the StandardStMan, and than a tile, holds.

@@ -20,7 +20,7 @@ pub use job::{FIELD_RAD, FREQ_HZ, Job, Synthetic, WIDTH_HZ};
 pub use measure::{Measured, Steps, measure};
 pub use report::{BackendReport, Differences, Report, StageReport};
 pub use work::Work;
-pub use write_ms::write_ms;
+pub use write_ms::{MsLayout, write_ms};
 
 use crate::{
     backend::{

@@ -122,6 +122,9 @@ pub struct BenchArgs {
     /// With --write-ms: replace a MeasurementSet that is there.
     #[arg(long, requires = "write_ms")]
     pub overwrite: bool,
+    /// With --write-ms: channels that a tile of the visibilities holds, at most.
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "write_ms")]
+    pub tile_channels: usize,
     /// Write the figures as JSON to a file; to standard output, in place of the table, with -.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -30,7 +30,9 @@ pub fn run(args: &BenchArgs, watcher: &Watcher) -> Result<()> {
         grids: args.grids,
     };
     if let Some(path) = &args.write_ms {
-        return thread_pool(args.threads)?.install(|| bench::write_ms(&job, path, args.overwrite));
+        let layout =
+            bench::MsLayout { overwrite: args.overwrite, tile_channels: args.tile_channels };
+        return thread_pool(args.threads)?.install(|| bench::write_ms(&job, path, layout));
     }
     let backend = |backend: &BackendArg| match backend {
         BackendArg::Cpu => Kind::Cpu,

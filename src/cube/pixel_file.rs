@@ -2,12 +2,15 @@
 //! processes.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    positioned::{read_exact_at, write_all_at},
+};
 
 use super::drop_behind::DropBehind;
 
@@ -76,7 +79,7 @@ impl PixelFile {
         if bytes.is_empty() {
             return Ok(());
         }
-        write_all_at(&self.file, bytes, offset).map_err(|e| Error::io("write", &self.path, e))?;
+        write_all_at(&self.file, offset, bytes).map_err(|e| Error::io("write", &self.path, e))?;
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if let Some(behind) = &self.behind {
             behind.wrote(&self.file, offset, bytes.len() as u64);
@@ -99,7 +102,7 @@ impl PixelFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        read_exact_at(&self.file, out, offset).map_err(|e| Error::io("read", &self.path, e))
+        read_exact_at(&self.file, offset, out).map_err(|e| Error::io("read", &self.path, e))
     }
 
     /// Adds `length` bytes from `offset` on, as they are on disk now, to a checksum.
@@ -129,44 +132,6 @@ impl PixelFile {
 /// Whether all bytes are zero. Most data are not, and say so in their first bytes.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &fs::File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !bytes.is_empty() {
-        let written = file.seek_write(bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-        offset += written as u64;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &fs::File, out: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &fs::File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !out.is_empty() {
-        let read = file.seek_read(out, offset)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        out = &mut out[read..];
-        offset += read as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod metadata;
 mod read;
 mod resample;
 mod selection;
+mod sorted;
 mod syntax;
 pub mod table;
 mod time;
@@ -18,6 +19,7 @@ pub use metadata::{
 pub use read::ReadStats;
 pub use resample::{resample, slot_frames};
 pub use selection::{RowCounts, Selected, SelectedSpw, Selection};
+pub use sorted::SortedCopy;
 pub use vis::{Layer, RawBlock, Rows, Slot, VisBlock};
 
 /// A column of visibilities.

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::{
     RawBlock,
     selection::{Layout, Selected, SelectedSpw},
-    table::{Column, Table},
+    table::{Column, MAX_GAP, Table},
 };
 use crate::error::{Error, Result};
 
@@ -90,22 +90,23 @@ impl Selected {
     /// If the spectral window is not selected, the range is not in it, or a column is missing,
     /// damaged, or contradicts the metadata.
     pub fn read(&self, spw: usize, channels: Range<usize>) -> Result<(RawBlock, ReadStats)> {
-        let selected = self.spws().iter().find(|s| s.id == spw);
-        let Some(selected) =
-            selected.filter(|s| channels.start <= channels.end && channels.end <= s.channels.len())
-        else {
-            return Err(Error::data(
-                self.ms.path(),
-                format!("channels {channels:?} of spectral window {spw}"),
-                "not selected",
-                "this is a defect of the program: please report it",
-            ));
-        };
-        let count = channels.len();
-        let size = selected.rows.len() * count;
+        let rows = 0..self.window(spw, &channels)?.rows.len();
+        self.read_rows(spw, channels, rows)
+    }
+
+    /// [Reads](Selected::read) some of a spectral window's selected rows.
+    pub(super) fn read_rows(
+        &self,
+        spw: usize,
+        channels: Range<usize>,
+        rows: Range<usize>,
+    ) -> Result<(RawBlock, ReadStats)> {
+        let selected = self.window(spw, &channels)?;
+        let size = rows.len() * channels.len();
         let mut vis = vec![Complex32::default(); size];
         let mut weight = vec![0.0; size];
-        let jobs = self.jobs(selected, &channels, &mut vis, &mut weight);
+        let rows = &selected.rows[rows];
+        let jobs = self.jobs(rows, &channels, &mut vis, &mut weight);
         let columns = self.columns()?;
         let window = &selected.channels;
         let stats = jobs
@@ -115,27 +116,72 @@ impl Selected {
                 a += b;
                 Ok(a)
             })?;
-        let rows = selected.rows.clone();
-        Ok((RawBlock { spw, channels, rows, vis, weight }, stats))
+        Ok((RawBlock { spw, channels, rows: rows.to_vec(), vis, weight }, stats))
+    }
+
+    /// The spectral window that has these channels.
+    pub(super) fn window(&self, spw: usize, channels: &Range<usize>) -> Result<&SelectedSpw> {
+        let selected = self.spws().iter().find(|s| s.id == spw);
+        selected
+            .filter(|s| channels.start <= channels.end && channels.end <= s.channels.len())
+            .ok_or_else(|| {
+                Error::data(
+                    self.ms.path(),
+                    format!("channels {channels:?} of spectral window {spw}"),
+                    "not selected",
+                    "this is a defect of the program: please report it",
+                )
+            })
     }
 
     /// Bytes of the data channels of spectral windows, in all columns that imaging needs and each byte once:
     /// visibilities, flags and weights of the selected rows, and the rows' geometry (48 bytes each).
     pub fn bytes_of(&self, channels: &[(usize, Range<usize>)]) -> u64 {
-        const GEOMETRY: u64 = 24 + 8 + 4 * 4;
+        self.sum_bytes(channels, |bytes_a_channel, range| range.len() as f64 * bytes_a_channel)
+    }
+
+    /// Bytes that reading these channels alone brings from the disk, about: where a range leaves out a part of a
+    /// tile, gaps are read over, or pages are read of which it needs little.
+    pub fn bytes_touched(&self, channels: &[(usize, Range<usize>)]) -> u64 {
+        const PAGE: f64 = 4096.0;
+        let tile = self.tile_channels();
+        self.sum_bytes(channels, |bytes_a_channel, range| {
+            let of_tile = |first: usize| {
+                let end = (first + tile).min(range.end);
+                let needed = (end - first.max(range.start)) as f64 * bytes_a_channel;
+                let all = tile as f64 * bytes_a_channel;
+                match all - needed <= MAX_GAP as f64 {
+                    true => all,
+                    false => all.min(needed + PAGE),
+                }
+            };
+            (range.start - range.start % tile..range.end).step_by(tile).map(of_tile).sum()
+        })
+    }
+
+    /// The sum over columns of what `bytes` makes of a row's bytes a channel and the channels.
+    fn sum_bytes(
+        &self,
+        channels: &[(usize, Range<usize>)],
+        bytes: impl Fn(f64, &Range<usize>) -> f64,
+    ) -> u64 {
+        const GEOMETRY: f64 = 24.0 + 8.0 + 4.0 * 4.0;
         let table = self.ms.table();
         let spectrum = table.find("WEIGHT_SPECTRUM");
         let of = |(spw, range): &(usize, Range<usize>)| {
             let Some(selected) = self.spws().iter().find(|s| s.id == *spw) else { return 0 };
             let Some(&first) = selected.rows.first() else { return 0 };
             let layout = self.layouts[usize::from(self.layout_of[first as usize])];
-            let correlations = layout.correlations as u64;
+            let correlations = layout.correlations as f64;
             let row = self.table_rows[first as usize];
             // What is wrong with the column is found out when it is read.
             let filled = spectrum.is_some_and(|c| table.is_defined(c, row).unwrap_or(false));
-            let samples = range.len() as u64 * correlations;
-            let weights = if filled { 4 * samples } else { 4 * correlations };
-            selected.rows.len() as u64 * (8 * samples + samples / 8 + weights + GEOMETRY)
+            let weights = match filled {
+                true => bytes(4.0 * correlations, range),
+                false => 4.0 * correlations,
+            };
+            let (vis, flags) = (bytes(8.0 * correlations, range), bytes(correlations / 8.0, range));
+            (selected.rows.len() as f64 * (vis + flags + weights + GEOMETRY)) as u64
         };
         channels.iter().map(of).sum()
     }
@@ -166,12 +212,12 @@ impl Selected {
     /// Cuts a block into jobs.
     fn jobs<'a>(
         &self,
-        spw: &SelectedSpw,
+        of_block: &[u32],
         channels: &Range<usize>,
         vis: &'a mut [Complex32],
         weight: &'a mut [f32],
     ) -> Vec<Job<'a>> {
-        let (rows, count) = (spw.rows.len(), channels.len());
+        let (rows, count) = (of_block.len(), channels.len());
         if rows == 0 || count == 0 {
             return Vec::new();
         }
@@ -180,7 +226,7 @@ impl Selected {
         let width = (JOB_BYTES / (sample * JOB_ROWS)).clamp(1, count);
         let height = (JOB_BYTES / (sample * width)).max(JOB_ROWS);
         // Rows of one layout that follow each other.
-        let layout_of = |k: usize| self.layout_of[spw.rows[k] as usize];
+        let layout_of = |k: usize| self.layout_of[of_block[k] as usize];
         let mut cuts = vec![0];
         while let Some(&start) = cuts.last().filter(|&&start| start < rows) {
             let most = (start + height).min(rows);
@@ -194,7 +240,7 @@ impl Selected {
             let part = start..(start + width).min(count);
             let first = jobs.len();
             for cut in cuts.windows(2) {
-                let of = &spw.rows[cut[0]..cut[1]];
+                let of = &of_block[cut[0]..cut[1]];
                 jobs.push(Job {
                     rows: of.iter().map(|&r| self.table_rows[r as usize]).collect(),
                     layout: self.layouts[usize::from(layout_of(cut[0]))],

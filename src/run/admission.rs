@@ -11,7 +11,7 @@ use super::{
     batches::{Batches, HostMemory, Limits, readable},
     machine,
     plan::Plan,
-    source::Blocks,
+    source::{self, Blocks, From},
 };
 use crate::{
     config::{Config, RestoringBeam},
@@ -62,10 +62,14 @@ pub struct Reading {
     pub purposes: Vec<&'static str>,
     /// Blocks of channels that are read one after the other.
     pub blocks: usize,
-    /// Whether a block stays in memory while its batches draw from it.
-    pub kept: bool,
+    /// Where batches find them.
+    pub from: From,
     /// Bytes of the selected data, each once: what going through the cube reads at least.
     pub bytes: u64,
+    /// Bytes that all that reading brings from the disk, and a sorted copy to it, about.
+    pub traffic: u64,
+    /// Bytes of the sorted copy; 0 where there is none.
+    pub copy: u64,
 }
 
 /// What a product takes on disk.
@@ -90,21 +94,7 @@ impl Admission {
         limits: &Limits,
         backend: &str,
     ) -> Result<Self> {
-        let formats = |product| config.formats.iter().map(move |&format| (product, format));
-        let all: Vec<_> = config.products.iter().copied().flat_map(formats).collect();
-        // Copies are made before what they are copied from is removed.
-        let copies = match config.subcubes {
-            Some(how) if how.mode == ConcatMode::Paged => 2,
-            _ => 1,
-        };
-        let size = |&(product, format): &(Product, Format)| {
-            Ok(ProductSize {
-                product,
-                format,
-                bytes: copies * cube::product_bytes(product, format, &plan.spec)?,
-                sparse: matches!(product, Product::Model | Product::Mask),
-            })
-        };
+        let all = all_products(config);
         let names = match config.subcubes {
             Some(how) => cube::subcube_names(&config.imagename, plan.nchan(), how.channels),
             None => vec![config.imagename.clone()],
@@ -131,7 +121,7 @@ impl Admission {
             host: batches.host,
             host_limit: limits.host,
             device_bytes: batches.device_bytes,
-            products: all.iter().map(size).collect::<Result<_>>()?,
+            products: product_sizes(config, plan)?,
             free_bytes: machine::free_disk(&directory),
             directory,
             written_bytes: if continues { machine::bytes_on_disk(&incomplete) } else { 0 },
@@ -191,18 +181,62 @@ impl Admission {
 
 impl Reading {
     fn new(config: &Config, plan: &Plan, blocks: &Blocks) -> Self {
-        let natural = config.weighting == crate::config::WeightingScheme::Natural;
-        let mut purposes = Vec::new();
-        if !config.perchanweightdensity && !natural {
-            purposes.push("densities of the cube");
-        }
-        if config.restoration && config.restoringbeam == RestoringBeam::Common {
-            purposes.push("beams of the cube");
-        }
-        purposes.push("images");
+        let purposes = purposes(config);
         let bytes = plan.selected.bytes_of(&plan.sampling.needed(0..plan.nchan()));
-        Self { purposes, blocks: blocks.channels.len(), kept: blocks.kept, bytes }
+        let copied = matches!(blocks.from, From::SortedCopy { .. });
+        Self {
+            traffic: blocks.traffic(plan, purposes.len() as u64),
+            purposes,
+            blocks: blocks.channels.len(),
+            from: blocks.from,
+            bytes,
+            copy: if copied { source::bytes(plan, 0..plan.nchan()) } else { 0 },
+        }
     }
+}
+
+/// Times that the data of the cube are gone through: for weights, for beams, for images.
+pub(super) fn purposes(config: &Config) -> Vec<&'static str> {
+    let natural = config.weighting == crate::config::WeightingScheme::Natural;
+    let mut purposes = Vec::new();
+    if !config.perchanweightdensity && !natural {
+        purposes.push("densities of the cube");
+    }
+    if config.restoration && config.restoringbeam == RestoringBeam::Common {
+        purposes.push("beams of the cube");
+    }
+    purposes.push("images");
+    purposes
+}
+
+/// Products in their formats.
+fn all_products(config: &Config) -> Vec<(Product, Format)> {
+    let formats = |product| config.formats.iter().map(move |&format| (product, format));
+    config.products.iter().copied().flat_map(formats).collect()
+}
+
+fn product_sizes(config: &Config, plan: &Plan) -> Result<Vec<ProductSize>> {
+    // Copies are made before what they are copied from is removed.
+    let copies = match config.subcubes {
+        Some(how) if how.mode == ConcatMode::Paged => 2,
+        _ => 1,
+    };
+    let size = |(product, format): (Product, Format)| {
+        Ok(ProductSize {
+            product,
+            format,
+            bytes: copies * cube::product_bytes(product, format, &plan.spec)?,
+            sparse: matches!(product, Product::Model | Product::Mask),
+        })
+    };
+    all_products(config).into_iter().map(size).collect()
+}
+
+/// Bytes of disk that are free beside the products, where they go.
+pub(super) fn disk_to_spare(config: &Config, plan: &Plan) -> Result<u64> {
+    let products: u64 = product_sizes(config, plan)?.iter().map(|p| p.bytes).sum();
+    let free = machine::free_disk(&existing_directory(&config.imagename)).unwrap_or(u64::MAX);
+    Ok(free.saturating_sub(products))
 }
 
 /// Files of a product that are open at a time: subcubes, of which a batch may touch several.
@@ -264,16 +298,24 @@ impl fmt::Display for Admission {
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bytes, times) = (readable(self.bytes), self.purposes.len());
-        match (self.kept, self.blocks) {
-            (true, 1) => write!(f, "{bytes}, read once and kept")?,
-            (true, n) => write!(
+        let traffic = readable(self.traffic);
+        match (self.from, self.blocks) {
+            (From::Memory, 1) => write!(f, "{bytes}, read once and kept")?,
+            (From::Memory, n) => write!(
                 f,
-                "{bytes} in {n} blocks of channels, each kept while it is worked on, read {times} ×"
+                "{bytes} in {n} blocks of channels, each kept while it is worked on, read {times} ×: {traffic} \
+                 from the disk"
             )?,
-            (false, _) => write!(
+            (From::Data, _) => write!(
                 f,
-                "{bytes}, of which no block fits the memory beside a batch: read batch by batch, {times} × or \
-                 more where batches share tiles"
+                "{bytes}, of which no block fits the memory beside a batch: read batch by batch, {times} ×: \
+                 {traffic} from the disk"
+            )?,
+            (From::SortedCopy { .. }, _) => write!(
+                f,
+                "{bytes}, in tiles of more channels than fit the memory: read once, into a copy in the order of \
+                 channels of {} on disk, which is read {times} ×: {traffic} from and to the disk",
+                readable(self.copy)
             )?,
         }
         write!(f, " ({})", self.purposes.join(", "))

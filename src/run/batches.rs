@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{
     plan::Plan,
-    source::{self, Blocks},
+    source::{self, Blocks, From},
 };
 use crate::{
     backend::{Backend, Batch, Memory},
@@ -66,6 +66,10 @@ pub(super) struct Limits {
     pub whole_cube: bool,
     /// Bytes of host memory that cleaning takes of a channel to be able to roll back.
     pub to_go_back: usize,
+    /// Times that the cube's visibilities are asked for.
+    pub passes: u64,
+    /// Bytes of disk that a sorted copy of the visibilities may take.
+    pub disk: u64,
 }
 
 impl Batches {
@@ -247,15 +251,38 @@ impl<'a> Costs<'a> {
         if !fits(0) {
             self.fits(nchan, 1, 0, limits).map_err(|e| e.error(nchan))?;
         }
-        let kept = fits(source::bytes(plan, 0..nchan));
+        let from = match fits(source::bytes(plan, 0..nchan)) {
+            true => From::Memory,
+            false => From::Data,
+        };
         #[expect(clippy::single_range_in_vec_init, reason = "one block")]
         let channels = vec![0..nchan];
-        Ok((Blocks { channels, kept }, nchan))
+        Ok((Blocks { channels, from }, nchan))
+    }
+
+    /// How the visibilities are read with the least traffic on the disk, and the channels of a batch, at most.
+    fn blocks(&self, plan: &Plan, limits: &Limits) -> (Blocks, usize) {
+        let nchan = plan.nchan();
+        let (blocks, most) = self.blocks_of_data(plan, limits);
+        let copy = source::bytes(plan, 0..nchan);
+        let with_copy =
+            plan.selected.bytes_of(&plan.sampling.needed(0..nchan)) + (1 + limits.passes) * copy;
+        if blocks.channels.len() == 1
+            || copy > limits.disk
+            || with_copy >= blocks.traffic(plan, limits.passes)
+        {
+            return (blocks, most);
+        }
+        // What batches take later is free for making it.
+        let memory = limits.host.saturating_sub(self.fixed as u64) / 2;
+        let alone = self.most(nchan, 0, limits).unwrap_or(1);
+        let channels = blocks_of(nchan, alone, 1).collect();
+        (Blocks { channels, from: From::SortedCopy { memory } }, alone)
     }
 
     /// The largest blocks whose visibilities fit beside batches that keep all threads at work, and the
     /// channels of a batch, at most. Where there are none, batches read their channels themselves.
-    fn blocks(&self, plan: &Plan, limits: &Limits) -> (Blocks, usize) {
+    fn blocks_of_data(&self, plan: &Plan, limits: &Limits) -> (Blocks, usize) {
         let nchan = plan.nchan();
         let alone = self.most(nchan, 0, limits).unwrap_or(1);
         let enough = alone.min(self.workers);
@@ -267,7 +294,7 @@ impl<'a> Costs<'a> {
                 break;
             }
             let channels: Vec<_> = blocks_of(nchan, size, plan.selected.tile_channels()).collect();
-            let blocks = Blocks { channels, kept: true };
+            let blocks = Blocks { channels, from: From::Memory };
             let most = self.most(size, self.held(plan, &blocks), limits);
             if let Some(most) = most.filter(|&most| most >= enough) {
                 return (blocks, most);
@@ -276,7 +303,7 @@ impl<'a> Costs<'a> {
                 break;
             }
         }
-        (Blocks { channels: blocks_of(nchan, alone, 1).collect(), kept: false }, alone)
+        (Blocks { channels: blocks_of(nchan, alone, 1).collect(), from: From::Data }, alone)
     }
 
     /// Channels of a batch, up to `n`, that fit beside held visibilities.
@@ -293,7 +320,7 @@ impl<'a> Costs<'a> {
     fn held(&self, plan: &Plan, blocks: &Blocks) -> u64 {
         let bytes = |block: &Range<usize>| source::bytes(plan, block.clone());
         let most = blocks.channels.iter().map(bytes).max().unwrap_or(0);
-        if blocks.kept { most } else { 0 }
+        if blocks.from == From::Memory { most } else { 0 }
     }
 
     /// Host memory that batches of `n` channels take beside held visibilities.

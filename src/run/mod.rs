@@ -107,6 +107,8 @@ fn plan<'a>(config: &'a Config, progress: &dyn Progress) -> Result<Planned<'a>> 
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
         to_go_back: clean::bytes_to_go_back(&clean_params(config), &plan.grid),
+        passes: admission::purposes(config).len() as u64,
+        disk: admission::disk_to_spare(config, &plan)?,
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
     Ok(Planned { config, plan, earlier, limits, processor, reason })
@@ -185,6 +187,13 @@ fn run<B: Backend>(
     let device = if devices[0].memory() == Memory::Host { "cpu" } else { &name };
     let part = Part::open(config, plan, device, progress)?;
     let timers = Timers::default();
+    let check = || stoppable::check_stop(config, progress);
+    // Passes that prepare the cube are about all of its channels.
+    let channels = match planned.limits.passes {
+        1 => part.channels.clone(),
+        _ => 0..plan.nchan(),
+    };
+    let directory = admission.directory.clone();
     let mut job = Job {
         config,
         plan,
@@ -204,7 +213,7 @@ fn run<B: Backend>(
         progress,
         channels: part.channels.len(),
         channels_done: AtomicUsize::new(0),
-        source: Source::new(plan, &batches.blocks, &timers),
+        source: Source::new(plan, &batches.blocks, channels, directory, &timers, &check)?,
         sampler: &watch.sampler,
         timers: &timers,
     };

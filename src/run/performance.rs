@@ -90,6 +90,7 @@ impl Measured<'_> {
         let io = Io {
             needed_bytes: plan.selected.bytes_of(&plan.sampling.needed(0..plan.nchan())),
             reader_bytes: r.bytes_read,
+            sorted_copy_bytes: timers.sorted(),
             writer_bytes: r.bytes_written,
             kernel_read_bytes: since(|c| c.read),
             kernel_written_bytes: since(|c| c.written),

@@ -4,23 +4,59 @@
 //! Tiles of a MeasurementSet span many channels, so that batches which read their channels alone would
 //! read the same bytes again and again. Where the visibilities of the whole cube fit the memory beside the
 //! batches, as they mostly do, there is one block, and every byte is read once, also where weights or beams
-//! need a pass over the cube before its channels are imaged.
+//! need a pass over the cube before its channels are imaged. Where only blocks fit that are much narrower than
+//! tiles, a copy in the order of channels is made first.
 
 use std::{
     ops::Range,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{plan::Plan, timers::Timers};
-use crate::{error::Result, ms::RawBlock};
+use crate::{
+    error::{Error, Result},
+    ms::{RawBlock, SortedCopy},
+};
 
 /// How visibilities are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blocks {
     /// Image channels of each block; every batch lies in one.
     pub channels: Vec<Range<usize>>,
-    /// Whether a block's visibilities stay in memory while its batches are done.
-    pub kept: bool,
+    /// Where batches find them.
+    pub from: From,
+}
+
+impl Blocks {
+    /// Bytes that going through all blocks brings from the disk, and to it, about.
+    pub fn traffic(&self, plan: &Plan, passes: u64) -> u64 {
+        let (selected, needed) = (&plan.selected, |block| plan.sampling.needed(block));
+        let nchan = plan.nchan();
+        let touched = |block: &Range<usize>| selected.bytes_touched(&needed(block.clone()));
+        match self.from {
+            From::Memory if self.channels.len() == 1 => selected.bytes_of(&needed(0..nchan)),
+            From::Memory | From::Data => passes * self.channels.iter().map(touched).sum::<u64>(),
+            From::SortedCopy { .. } => {
+                selected.bytes_of(&needed(0..nchan)) + (1 + passes) * bytes(plan, 0..nchan)
+            }
+        }
+    }
+}
+
+/// Where batches find the visibilities of their channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum From {
+    /// In memory, where those of their block stay until its batches are done.
+    Memory,
+    /// In the MeasurementSet, each for itself.
+    Data,
+    /// In a copy on disk, in which those of a channel lie together.
+    SortedCopy {
+        /// Bytes of memory that may be taken to make it.
+        memory: u64,
+    },
 }
 
 /// Visibilities, read when they are first asked for.
@@ -29,6 +65,12 @@ pub(super) struct Source<'a> {
     blocks: &'a Blocks,
     timers: &'a Timers,
     held: Mutex<Option<Held>>,
+    copy: Mutex<Option<Arc<SortedCopy>>>,
+    /// For a copy: its directory, the channels that are going to be asked for, and what says whether to go on.
+    directory: PathBuf,
+    channels: Range<usize>,
+    check: &'a (dyn Fn() -> Result<()> + Sync),
+    readers: Readers,
 }
 
 struct Held {
@@ -37,9 +79,19 @@ struct Held {
 }
 
 impl<'a> Source<'a> {
-    /// Holds nothing yet.
-    pub fn new(plan: &'a Plan, blocks: &'a Blocks, timers: &'a Timers) -> Self {
-        Self { plan, blocks, timers, held: Mutex::new(None) }
+    /// Holds nothing yet. As many threads as the caller's pool has are started to read. `channels` are those that are going to be asked for; a copy goes to `directory`, unless
+    /// `check` ends it.
+    pub fn new(
+        plan: &'a Plan,
+        blocks: &'a Blocks,
+        channels: Range<usize>,
+        directory: PathBuf,
+        timers: &'a Timers,
+        check: &'a (dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Self> {
+        let (held, copy) = (Mutex::default(), Mutex::default());
+        let readers = Readers::new()?;
+        Ok(Self { plan, blocks, timers, held, copy, directory, channels, check, readers })
     }
 
     /// Visibilities of image channels of one batch, and perhaps of more.
@@ -49,10 +101,12 @@ impl<'a> Source<'a> {
     pub fn raws(&self, channels: &Range<usize>) -> Result<Arc<Vec<RawBlock>>> {
         let holds =
             |block: &Range<usize>| block.start <= channels.start && channels.end <= block.end;
-        let block = self.blocks.channels.iter().position(holds);
-        let Some(block) = block.filter(|_| self.blocks.kept) else {
-            return self.read(channels.clone());
+        let block = match self.blocks.from {
+            From::Memory => self.blocks.channels.iter().position(holds),
+            From::Data => None,
+            From::SortedCopy { memory } => return self.read_copy(channels, memory),
         };
+        let Some(block) = block else { return self.read(channels.clone()) };
         // Others wait, as they want the same block.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_ref().filter(|held| held.block == block) {
@@ -65,9 +119,41 @@ impl<'a> Source<'a> {
         Ok(raws)
     }
 
+    fn read_copy(&self, channels: &Range<usize>, memory: u64) -> Result<Arc<Vec<RawBlock>>> {
+        let copy = {
+            let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*copy {
+                Some(copy) => Arc::clone(copy),
+                None => Arc::clone(copy.insert(Arc::new(self.sort(memory)?))),
+            }
+        };
+        let read = |(spw, range)| {
+            let (raw, stats) = self.readers.run(|| copy.read(spw, range))?;
+            self.timers.add_read(&stats);
+            Ok(raw)
+        };
+        self.timers.time("read", || {
+            let needed = self.plan.sampling.needed(channels.clone()).into_iter();
+            needed.map(read).collect::<Result<Vec<_>>>().map(Arc::new)
+        })
+    }
+
+    fn sort(&self, memory: u64) -> Result<SortedCopy> {
+        let (plan, directory) = (self.plan, &self.directory);
+        let needed = plan.sampling.needed(self.channels.clone());
+        self.timers.time("sort", || {
+            let (copy, stats) = self
+                .readers
+                .run(|| SortedCopy::new(&plan.selected, &needed, directory, memory, self.check))?;
+            self.timers.add_read(&stats);
+            self.timers.add_sorted(SortedCopy::bytes(&plan.selected, &needed));
+            Ok(copy)
+        })
+    }
+
     fn read(&self, channels: Range<usize>) -> Result<Arc<Vec<RawBlock>>> {
         let read = |(spw, range)| {
-            let (raw, stats) = self.plan.selected.read(spw, range)?;
+            let (raw, stats) = self.readers.run(|| self.plan.selected.read(spw, range))?;
             self.timers.add_read(&stats);
             Ok(raw)
         };
@@ -75,6 +161,33 @@ impl<'a> Source<'a> {
             let needed = self.plan.sampling.needed(channels).into_iter();
             needed.map(read).collect::<Result<Vec<_>>>().map(Arc::new)
         })
+    }
+}
+
+/// Threads that do nothing but read. A thread of the pool in which batches are made, while it waits for a part of
+/// what it reads, could be lent to another device's batch, which wants what is being read and would wait for it
+/// for ever.
+struct Readers(rayon::ThreadPool);
+
+impl Readers {
+    fn new() -> Result<Self> {
+        let threads = rayon::current_num_threads();
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = builder.thread_name(|k| format!("reader {k}")).build().map_err(|e| {
+            Error::Resources {
+                resource: "threads that read".into(),
+                needed: threads.to_string(),
+                available: e.to_string(),
+                remedy: "raise the limit of processes (ulimit -u), or give fewer --threads".into(),
+            }
+        })?;
+        Ok(Self(pool))
+    }
+
+    /// Does it with these threads; the calling one waits, and does nothing else.
+    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let thread = std::thread::scope(|scope| scope.spawn(|| self.0.install(work)).join());
+        thread.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

@@ -58,7 +58,7 @@ fn run_on(gpus: &[Gpu], config: &Config, plan: &Plan, progress: &dyn Progress) -
     run(&planned, gpus, progress, Watch::new())
 }
 
-const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0 };
+const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0, passes: 1, disk: 0 };
 
 #[test]
 fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {
@@ -241,6 +241,7 @@ fn bits_do_not_depend_on_how_visibilities_are_read() {
     let kinds: Vec<&String> = seen.keys().collect();
     assert!(kinds.iter().any(|k| k.contains("read once and kept")), "{kinds:?}");
     assert!(kinds.iter().any(|k| k.contains("2 blocks")), "{kinds:?}");
+    assert!(kinds.iter().any(|k| k.contains("copy in the order of channels")), "{kinds:?}");
     let first = seen.values().next().unwrap();
     assert!(seen.values().all(|bits| bits == first), "{kinds:?}");
 }

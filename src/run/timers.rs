@@ -24,6 +24,8 @@ struct Sums {
     backend: StageTimes,
     read: ReadStats,
     written: u64,
+    /// Bytes of a sorted copy of the visibilities.
+    sorted: u64,
     /// Batches with their wall times, s.
     batches: Vec<(Range<usize>, f64)>,
     /// What crossed between host and devices from the dirty images to the end of clean.
@@ -71,6 +73,16 @@ impl Timers {
         read.non_finite += stats.non_finite;
         read.bad_weight += stats.bad_weight;
         read.bytes_read += stats.bytes_read;
+    }
+
+    /// Adds the bytes of a sorted copy of the visibilities.
+    pub fn add_sorted(&self, bytes: u64) {
+        self.lock().sorted += bytes;
+    }
+
+    /// Bytes of sorted copies of the visibilities.
+    pub fn sorted(&self) -> u64 {
+        self.lock().sorted
     }
 
     /// Adds bytes that the products' writers handed to the system.

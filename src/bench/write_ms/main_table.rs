@@ -23,8 +23,6 @@ use crate::{
 
 /// Bytes of a tile of visibilities, about.
 const TILE_BYTES: usize = 1 << 20;
-/// Most channels of a tile: who reads a part of the channels should not have to read all of them.
-const TILE_CHANNELS: usize = 64;
 
 /// A row of the table.
 struct Row {
@@ -35,11 +33,16 @@ struct Row {
 }
 
 /// Writes the main table into the set's directory, which has its subtables.
-pub(super) fn write(directory: &Path, job: &Job, tracks: &Tracks) -> Result<()> {
+pub(super) fn write(
+    directory: &Path,
+    job: &Job,
+    tracks: &Tracks,
+    tile_channels: usize,
+) -> Result<()> {
     let scalars = schema::main_scalars();
     let tiled_columns = schema::main_tiled();
     let layout = Layout::new(&scalars, job.rows);
-    let tiled = tiled(job);
+    let tiled = tiled(job, tile_channels);
 
     let mut managers = vec![layout.manager()];
     managers.extend(tiled.iter().map(Tiled::manager));
@@ -68,9 +71,9 @@ pub(super) fn write(directory: &Path, job: &Job, tracks: &Tracks) -> Result<()> 
 }
 
 /// How the columns of [`schema::main_tiled`] lie in tiles.
-fn tiled(job: &Job) -> [Tiled; 5] {
+fn tiled(job: &Job, tile_channels: usize) -> [Tiled; 5] {
     let channels = job.channels;
-    let tile_channels = channels.div_ceil(channels.div_ceil(TILE_CHANNELS));
+    let tile_channels = channels.div_ceil(channels.div_ceil(tile_channels));
     let tile_rows = (TILE_BYTES / (8 * CORRELATIONS * tile_channels)).clamp(1, job.rows);
     let column = |by_shape, name, kind, number, shape: &[(usize, usize)], tile_rows: usize| Tiled {
         by_shape,

@@ -28,6 +28,22 @@ const CORRELATIONS: usize = 2;
 const WEIGHT: f32 = 0.5;
 const SIGMA: f32 = std::f32::consts::SQRT_2;
 
+/// How the MeasurementSet is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MsLayout {
+    /// Replace one that is there.
+    pub overwrite: bool,
+    /// Channels that a tile of the visibilities holds, at most. Who reads a part of the channels should not have
+    /// to read all of them; but data from elsewhere may have them all in one tile.
+    pub tile_channels: usize,
+}
+
+impl Default for MsLayout {
+    fn default() -> Self {
+        Self { overwrite: false, tile_channels: 64 }
+    }
+}
+
 /// Writes the MeasurementSet `path` of a job: antennas, tracks, channels and visibilities are those of
 /// [`super::Synthetic`], so that Stokes I of this set, with natural weights, is its block to the last
 /// bit. (XX and YY hold the same numbers, noise included.) Memory does not grow with the rows.
@@ -35,7 +51,8 @@ const SIGMA: f32 = std::f32::consts::SQRT_2;
 /// # Errors
 /// Sizes that are no job; a path that is taken ([`Error::Exists`]), by other than a MeasurementSet even
 /// with `overwrite`; a disk that is full.
-pub fn write_ms(job: &Job, path: &Path, overwrite: bool) -> Result<()> {
+pub fn write_ms(job: &Job, path: &Path, layout: MsLayout) -> Result<()> {
+    let MsLayout { overwrite, tile_channels } = layout;
     job.check()?;
     check_free(path, overwrite)?;
     let temporary = with_ending(path, ".incomplete");
@@ -43,7 +60,7 @@ pub fn write_ms(job: &Job, path: &Path, overwrite: bool) -> Result<()> {
     fs::create_dir_all(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
     let tracks = Tracks::new(job.rows, job.cell(), freq_hz(job.channels - 1));
     let written = subtables::write(&temporary, job, &tracks)
-        .and_then(|()| main_table::write(&temporary, job, &tracks));
+        .and_then(|()| main_table::write(&temporary, job, &tracks, tile_channels.max(1)));
     if let Err(error) = written {
         // The error is what matters; what cannot be removed is removed by the next attempt.
         let _ = remove(&temporary);

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Direction, DirectionFrame},
     mask::Mask,
+    positioned::read_exact_at,
 };
 
 use super::{Axes, Plane, Role, Sky, SkyAxes, SpectralAxis, World};
@@ -127,7 +128,7 @@ impl FitsImage {
         let size = self.pixel.bytes();
         let mut bytes = vec![0; nx * ny * size];
         let offset = self.data_start + (number * bytes.len()) as u64;
-        read_exact_at(&self.file, &mut bytes, offset)
+        read_exact_at(&self.file, offset, &mut bytes)
             .map_err(|e| Error::io("read", &self.path, e))?;
         let values: Vec<f32> = bytes.chunks_exact(size).map(|b| self.value(b)).collect();
         let valid = Mask::from_fn(nx, ny, |x, y| !values[y * nx + x].is_nan());
@@ -280,23 +281,4 @@ fn spectral(header: &Header, kinds: &[String]) -> Option<SpectralAxis> {
 
 fn bad(path: &Path, what: &str, problem: String) -> Error {
     Error::data(path, what, problem, "give a FITS image, uncompressed, in the primary array")
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !bytes.is_empty() {
-        let n = file.seek_read(bytes, offset)?;
-        if n == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes = &mut bytes[n..];
-        offset += n as u64;
-    }
-    Ok(())
 }

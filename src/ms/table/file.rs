@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    positioned::read_exact_at,
+};
 
 /// What to do about a file that is shorter than its header says, or whose content is senseless.
 pub(super) const COPY_AGAIN: &str =
@@ -67,24 +70,4 @@ impl DataFile {
     pub(super) fn bad(&self, what: impl Into<String>, problem: impl Into<String>) -> Error {
         Error::data(&self.path, what, problem, COPY_AGAIN)
     }
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut offset: u64, mut out: &mut [u8]) -> std::io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !out.is_empty() {
-        match file.seek_read(out, offset)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                offset += n as u64;
-                out = &mut out[n..];
-            }
-        }
-    }
-    Ok(())
 }

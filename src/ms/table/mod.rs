@@ -34,6 +34,7 @@ use description::{Description, ManagerEntry, lock_rows};
 use incremental::Incremental;
 use standard::Standard;
 use tiled::Tiled;
+pub(super) use tiles::MAX_GAP;
 
 use crate::error::{Error, Result};
 

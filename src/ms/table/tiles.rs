@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Bytes that one read of several runs may span; bounds the scratch memory.
 const MAX_SPAN: u64 = 1 << 20;
 /// A gap of fewer bytes between runs is read over: a system call costs more than copying that.
-const MAX_GAP: u64 = 8 << 10;
+pub(in crate::ms) const MAX_GAP: u64 = 8 << 10;
 
 /// Elements to be read: where they are in a tile and where they go.
 #[derive(Clone, Copy)]

@@ -89,6 +89,9 @@ impl Performance {
         let io = &self.io;
         let size = |bytes: Option<u64>| bytes.map_or_else(unknown, size_text);
         let ratio = |r: Option<f64>| r.map_or_else(unknown, |r| format!("{r:.4}"));
+        let copy = (io.sorted_copy_bytes > 0).then(|| {
+            ("copy of the visibilities in the order of channels", size_text(io.sorted_copy_bytes))
+        });
         let rows = [
             ("selected data, each byte once", size_text(io.needed_bytes)),
             ("read by our reader from visibilities, flags, weights", size_text(io.reader_bytes)),
@@ -115,7 +118,7 @@ impl Performance {
                 }),
             ),
         ];
-        rows.into_iter().map(|(name, value)| [name.to_owned(), value])
+        rows.into_iter().chain(copy).map(|(name, value)| [name.to_owned(), value])
     }
 
     fn floors(&self) -> Vec<[String; 2]> {

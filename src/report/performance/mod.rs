@@ -109,6 +109,8 @@ pub struct Io {
     pub needed_bytes: u64,
     /// Read by our own reader from the columns of visibilities, flags and weights.
     pub reader_bytes: u64,
+    /// Written to, and then read from, a copy of the visibilities in the order of channels.
+    pub sorted_copy_bytes: u64,
     /// Handed to the system by our own writers: pixels and masks that are not zero.
     pub writer_bytes: u64,
     /// All that the process read, by the kernel: tables' metadata, libraries and /proc too.
