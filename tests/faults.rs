@@ -264,3 +264,22 @@ fn a_signal_stops_the_run() {
     let finished = |name: &String| !name.ends_with(".incomplete") && !name.ends_with(".journal");
     assert!(!products(dir.path()).iter().any(finished), "{:?}", products(dir.path()));
 }
+
+/// Where the system allows too few files.
+#[cfg(unix)]
+#[test]
+fn too_few_open_files_are_refused_with_the_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 30 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cubeclean")])
+        .args(["image", "--specmode", "cube", "--imsize", "64", "--cell", "0.1arcsec"])
+        .args(["--outframe", "TOPO", "--interpolation", "nearest", "--backend", "cpu"])
+        .arg("--vis")
+        .arg(common::ms("small"))
+        .arg("--imagename")
+        .arg(dir.path().join("im"))
+        .output()
+        .expect("the program starts");
+    fails(&output, 1, &["open files", "30", "ulimit -n"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -3,8 +3,18 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use cubeclean::{
+    config::{Config, Parameters},
+    report::{Event, Progress, Silent},
+    run,
+};
 use serde_json::Value;
 
 /// A job that writes some ten megabytes, in several batches.
@@ -169,4 +179,75 @@ fn a_report_that_cannot_be_written_is_found_out_first() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("report.md") && said.contains("--overwrite"), "{said}");
     assert_eq!(fs::read_to_string(dir.path().join("report/report.md")).unwrap(), "mine");
+}
+
+/// Puts a file in the place of the report's directory when the products are about to be completed.
+struct Saboteur {
+    report: PathBuf,
+    done: AtomicBool,
+}
+
+impl Progress for Saboteur {
+    fn event(&self, event: Event) {
+        if matches!(&event, Event::Stage { name } if name.contains("completing")) {
+            fs::remove_dir_all(&self.report).unwrap();
+            fs::write(&self.report, "in the way").unwrap();
+            self.done.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The products are there by then: the run fails, and --resume finishes it.
+#[test]
+fn a_report_that_fails_at_the_end_can_be_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report");
+    let config = |resume: &str| {
+        let mut parameters = Parameters::default();
+        let (vis, name) = (common::ms("small"), dir.path().join("im"));
+        for (parameter, value) in [
+            ("vis", vis.to_str().unwrap()),
+            ("imagename", name.to_str().unwrap()),
+            ("specmode", "cube"),
+            ("imsize", "64"),
+            ("cell", "0.4arcsec"),
+            ("outframe", "TOPO"),
+            ("interpolation", "nearest"),
+            ("backend", "cpu"),
+            ("report", report.to_str().unwrap()),
+            ("resume", resume),
+        ] {
+            parameters.set(parameter, value).unwrap();
+        }
+        Config::new(&parameters).unwrap()
+    };
+    let saboteur = Saboteur { report: report.clone(), done: AtomicBool::new(false) };
+    let error = run::image(&config("false"), &saboteur).unwrap_err();
+    assert!(saboteur.done.load(Ordering::Relaxed));
+    assert!(error.exit_code() == 1 && error.to_string().contains("report.md"), "{error}");
+    let pixels = fs::read(dir.path().join("im.image/table.f0_TSM0")).unwrap();
+    fs::remove_file(&report).unwrap();
+    run::image(&config("true"), &Silent).unwrap();
+    assert!(fs::read(dir.path().join("im.image/table.f0_TSM0")).unwrap() == pixels);
+    assert_eq!(json(&report.join("report.json"))["channels"].as_array().unwrap().len(), 32);
+    let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name());
+    let left: Vec<_> = names.filter(|n| n.to_string_lossy().contains("journal")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn processes_at_one_cube_have_reports_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    for range in ["0~15", "16~31"] {
+        let (status, said) = image(dir.path(), &format!("{TEN_MEGABYTES} --channel-range {range}"));
+        assert!(status.success(), "{said}");
+    }
+    let channels = |name: &str| {
+        let report = json(&dir.path().join("report").join(name));
+        let channels = report["channels"].as_array().unwrap();
+        (channels[0]["channel"].as_u64(), channels.len())
+    };
+    assert_eq!(channels("report.0-15.json"), (Some(0), 16));
+    // The last one tells of the whole cube.
+    assert_eq!(channels("report.16-31.json"), (Some(0), 32));
 }

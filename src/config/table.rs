@@ -147,7 +147,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("cube-chunksize", Output, "-1", "N", "Channels of a subcube; -1: 64.", Own),
     row("keep-subcubes", Output, "False", "", "Keep subcubes after they were copied.", Own),
     row("summary", Output, "", "FILE", "Write tclean's return dictionary, with beams, noise and stop code of each channel, as JSON.", Own),
-    row("report", Output, "", "DIR", "Write a performance report, report.md and report.json: phases, stages, memory, bytes, channels, and the distance from what the disk and the processor allow, for which the disk is measured.", Own),
+    row("report", Output, "", "DIR", "Write a performance report, report.md and report.json (report.FIRST-LAST.md with --channel-range): phases, stages, memory, bytes, channels, and the distance from what the disk and the processor allow, for which the disk is measured.", Own),
     row("restart", Output, "True", "", "Continue from products of that name, if there are any: their model and mask, and with --calcpsf=false and --calcres=false their PSF and residual. It must be said: where none of the three is given, existing products are an error.", Yes),
     row("savemodel", Output, "none", "WHERE", "Save the model to the MeasurementSet.", DefaultOnly("the MeasurementSet is never written to; use the .model product")),
     row("calcres", Output, "True", "", "Compute the first residual; false: continue from the existing one.", Yes),

@@ -48,7 +48,7 @@ pub(super) struct Measured<'a> {
 pub(super) fn check(config: &Config) -> Result<()> {
     let Some(directory) = &config.report else { return Ok(()) };
     fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
-    for path in paths(directory) {
+    for path in paths(config, directory) {
         if path.exists() && !config.replaces() && !config.resume {
             let remedy = "give another directory as --report, or --overwrite".to_owned();
             return Err(Error::Exists { path, remedy });
@@ -59,14 +59,19 @@ pub(super) fn check(config: &Config) -> Result<()> {
     fs::remove_file(&probe).map_err(|e| Error::io("write in", directory, e))
 }
 
-fn paths(directory: &Path) -> [PathBuf; 2] {
-    ["report.md", "report.json"].map(|name| directory.join(name))
+/// The report's two files. Several processes at one cube may have one directory.
+fn paths(config: &Config, directory: &Path) -> [PathBuf; 2] {
+    let part = match &config.channel_range {
+        Some(range) => format!(".{}-{}", range.start, range.end - 1),
+        None => String::new(),
+    };
+    ["md", "json"].map(|ending| directory.join(format!("report{part}.{ending}")))
 }
 
 /// Writes the report where it is asked for.
 pub(super) fn write(config: &Config, performance: &Performance) -> Result<()> {
     let Some(directory) = &config.report else { return Ok(()) };
-    let [markdown, json] = paths(directory);
+    let [markdown, json] = paths(config, directory);
     fs::write(&markdown, performance.markdown()).map_err(|e| Error::io("write", &markdown, e))?;
     let text = serde_json::to_string_pretty(performance)
         .map_err(|e| Error::io("write", &json, std::io::Error::other(e)))?;
