@@ -125,16 +125,27 @@ impl PrimaryBeam {
                 "choose a phase centre near the field",
             ));
         };
-        let l0 = -(x0 - (grid.nx / 2) as f64) * grid.cell_x;
-        let m0 = (y0 - (grid.ny / 2) as f64) * grid.cell_y;
+        let (cx, cy) = (grid.nx / 2, grid.ny / 2);
+        // A millionth of a pixel is rounding.
+        let offset = [x0 - cx as f64, y0 - cy as f64].map(|d| if d.abs() < 1e-6 { 0.0 } else { d });
+        let (l0, m0) = (-offset[0] * grid.cell_x, offset[1] * grid.cell_y);
+        // Around its middle the plane is its own mirror image: a quarter of it is computed.
+        let mirrored = offset == [0.0; 2];
+        let columns = if mirrored { cx + 1 } else { grid.nx };
         // Rounds at 1e-16, and is squared.
         let n_minus_1 = |l2_m2: f64| (1.0 - l2_m2).sqrt() - 1.0;
         let n0 = n_minus_1(l0 * l0 + m0 * m0);
         let limit = pblimit.abs() as f32;
         let (scale, reach) = (self.table_scale(freq_hz), self.reach(limit));
         let mut plane = vec![0.0f32; grid.npix()];
-        let mut positions = vec![0.0; grid.nx];
-        for (y, row) in plane.chunks_exact_mut(grid.nx).enumerate() {
+        let mut positions = vec![0.0; columns];
+        for y in 0..grid.ny {
+            let (above, from_here) = plane.split_at_mut(y * grid.nx);
+            let row = &mut from_here[..grid.nx];
+            if mirrored && y > cy {
+                row.copy_from_slice(&above[(2 * cy - y) * grid.nx..][..grid.nx]);
+                continue;
+            }
             let m = grid.m(y);
             let dm2 = (m - m0).powi(2);
             // Apart from the look-up, so that it becomes vector instructions.
@@ -149,6 +160,9 @@ impl PrimaryBeam {
                 let power = self.at(position);
                 *value = if power >= limit { power } else { 0.0 };
             }
+            for x in columns..grid.nx {
+                row[x] = row[2 * cx - x];
+            }
         }
         Ok(plane)
     }
@@ -162,7 +176,7 @@ fn jinc(x: f64) -> f64 {
 /// Pixels where a `.pb` plane is not 0: those at or above |pblimit|. They are the good pixels of
 /// `.image`, `.residual` and `.pb` when pblimit is positive, and always of `.image.pbcor`.
 pub fn pb_mask(pb: &[f32], grid: &ImageGrid) -> Mask {
-    Mask::from_fn(grid.nx, grid.ny, |x, y| pb[y * grid.nx + x] > 0.0)
+    Mask::from_values(grid.nx, grid.ny, pb, |value| value > 0.0)
 }
 
 /// `image / pb` where the beam is above |pblimit|, 0 elsewhere.

@@ -251,3 +251,45 @@ fn processes_at_one_cube_have_reports_of_their_own() {
     // The last one tells of the whole cube.
     assert_eq!(channels("report.16-31.json"), (Some(0), 32));
 }
+
+/// A forecast is made of channels that are imaged, of which nothing is left.
+#[test]
+fn a_dry_run_tells_the_time_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let dry = |more: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cubeclean"))
+            .args([
+                "image",
+                "--dry-run",
+                "--progress",
+                "json",
+                "--specmode",
+                "cube",
+                "--imsize",
+                "64",
+            ])
+            .args(["--cell", "0.4arcsec", "--outframe", "TOPO", "--interpolation", "nearest"])
+            .args(["--backend", "cpu", "--threads", "2", "--niter", "50"])
+            .args(more.split_whitespace())
+            .arg("--vis")
+            .arg(common::ms("small"))
+            .arg("--imagename")
+            .arg(dir.path().join("im"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something is left");
+        let said = String::from_utf8(output.stdout).unwrap();
+        let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.last().unwrap()
+    };
+    for more in ["", "--channel-range 3~9", "--restoringbeam common", "--concat-mode virtual"] {
+        let estimated = dry(more);
+        assert_eq!(estimated["event"], "estimated", "{estimated}");
+        let seconds = estimated["seconds"].as_f64().unwrap();
+        assert!(seconds > 0.0 && seconds < 600.0, "{estimated}");
+        assert!(estimated["message"].as_str().unwrap().contains("4 channels"), "{estimated}");
+    }
+    let estimated = dry("--cyclecontrol cube");
+    assert!(estimated["seconds"].is_null(), "{estimated}");
+}

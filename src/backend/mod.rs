@@ -24,9 +24,11 @@ mod multiscale_tests;
 
 pub use clark::Patch;
 pub use deconvolver::{Deconvolver, MinorControl, MinorResult, Scales};
-pub use operators::Batch;
+pub use operators::{Batch, HostPlanes};
 pub use stage::{Clock, Stage, StageTimes};
 pub use traffic::{Cargo, Traffic};
+
+use std::borrow::Cow;
 
 use num_complex::Complex32;
 
@@ -43,6 +45,14 @@ pub trait PlaneStore: Send + Sync {
     fn put(&self, planes: &mut Self::Planes, index: usize, values: &[f32]) -> Result<()>;
     /// Reads plane `index`.
     fn get(&self, planes: &Self::Planes, index: usize) -> Result<Vec<f32>>;
+    /// Reads plane `index`; where it is in the host's memory already, nothing is copied.
+    fn view<'p>(&self, planes: &'p Self::Planes, index: usize) -> Result<Cow<'p, [f32]>> {
+        self.get(planes, index).map(Cow::Owned)
+    }
+    /// Takes all planes, if they are in the host's memory; none are left.
+    fn take_all(&self, _planes: &mut Self::Planes) -> Option<Vec<Vec<f32>>> {
+        None
+    }
     /// Sets planes `indices` (distinct) to zero.
     fn clear(&self, planes: &mut Self::Planes, indices: &[usize]) -> Result<()>;
     /// Copies planes `indices` (distinct) to the same places of another stack of planes of that shape.

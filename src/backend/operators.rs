@@ -4,6 +4,7 @@
 //! `residual = A*W(d − A·model)/Σw`. Normalisation stands outside the adjoint.
 
 use std::{
+    borrow::Cow,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -64,6 +65,8 @@ pub struct Batch<'a, B: Gridder> {
     has_model: Vec<bool>,
     /// Flux of the models that were set, Jy.
     model_flux: Vec<f64>,
+    /// Channels whose PSF, and whose residual, has been other than zero.
+    used: [Vec<bool>; 2],
     /// Point spread functions, peak 1.
     pub psf: B::Planes,
     /// Residual images, Jy/beam.
@@ -71,6 +74,16 @@ pub struct Batch<'a, B: Gridder> {
     /// Model images, Jy/pixel.
     model: B::Planes,
     timer: Timer<'a, B>,
+}
+
+/// The planes of a batch, channel by channel, each `ny·nx` values.
+pub struct HostPlanes {
+    /// Point spread functions, peak 1.
+    pub psf: Vec<Vec<f32>>,
+    /// Residual images, Jy/beam.
+    pub residual: Vec<Vec<f32>>,
+    /// Model images, Jy/pixel.
+    pub model: Vec<Vec<f32>>,
 }
 
 impl<'a, B: Gridder> Batch<'a, B> {
@@ -96,6 +109,7 @@ impl<'a, B: Gridder> Batch<'a, B> {
             grid_count,
             has_model: vec![false; n],
             model_flux: vec![0.0; n],
+            used: [vec![false; n], vec![false; n]],
             psf: planes()?,
             residual: planes()?,
             model: planes()?,
@@ -176,11 +190,13 @@ impl<'a, B: Gridder> Batch<'a, B> {
 
     /// Sets the PSF of one channel, `ny·nx` values, in place of making it.
     pub fn set_psf(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.used[0][channel] = true;
         self.backend.put(&mut self.psf, channel, values)
     }
 
     /// Sets the residual of one channel, `ny·nx` values in Jy/beam, in place of making it.
     pub fn set_residual(&mut self, channel: usize, values: &[f32]) -> Result<()> {
+        self.used[1][channel] = true;
         self.backend.put(&mut self.residual, channel, values)
     }
 
@@ -188,7 +204,7 @@ impl<'a, B: Gridder> Batch<'a, B> {
     pub fn make_psf(&mut self) -> Result<()> {
         let all: Vec<usize> = (0..self.len()).collect();
         for channels in all.chunks(self.grid_count) {
-            self.backend.clear(&mut self.psf, channels)?;
+            clear_used(self.backend, &mut self.psf, channels, &mut self.used[0])?;
             adjoint(
                 (self.backend, self.plan),
                 (&self.samples, Source::Weights, channels),
@@ -205,7 +221,7 @@ impl<'a, B: Gridder> Batch<'a, B> {
     pub fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
         self.predict(channels)?;
         for channels in channels.chunks(self.grid_count) {
-            self.backend.clear(&mut self.residual, channels)?;
+            clear_used(self.backend, &mut self.residual, channels, &mut self.used[1])?;
             adjoint(
                 (self.backend, self.plan),
                 (&self.samples, Source::Residual, channels),
@@ -248,6 +264,20 @@ impl<B: Gridder> Batch<'_, B> {
         self.backend.get(&self.psf, channel)
     }
 
+    /// The same to look at; where it is in the host's memory already, nothing is copied.
+    pub fn psf_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        self.backend.view(&self.psf, channel)
+    }
+
+    /// All planes at once, if they are in the host's memory: they are gone from the batch.
+    pub fn take_planes(&mut self) -> Option<HostPlanes> {
+        Some(HostPlanes {
+            psf: self.backend.take_all(&mut self.psf)?,
+            residual: self.backend.take_all(&mut self.residual)?,
+            model: self.backend.take_all(&mut self.model)?,
+        })
+    }
+
     /// A channel's residual, brought to the host.
     pub fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
         self.backend.get(&self.residual, channel)
@@ -283,6 +313,21 @@ impl<B: Gridder + Minor> Batch<'_, B> {
             self.has_model[control.channel] |= !result.components.is_empty();
         }
         Ok(results)
+    }
+}
+
+/// Sets those of the planes to zero that are not, and notes that they are going to be used.
+fn clear_used<B: PlaneStore>(
+    backend: &B,
+    planes: &mut B::Planes,
+    channels: &[usize],
+    used: &mut [bool],
+) -> Result<()> {
+    let to_clear: Vec<usize> = channels.iter().copied().filter(|&c| used[c]).collect();
+    channels.iter().for_each(|&c| used[c] = true);
+    match to_clear.is_empty() {
+        true => Ok(()),
+        false => backend.clear(planes, &to_clear),
     }
 }
 

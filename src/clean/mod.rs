@@ -7,7 +7,6 @@
 mod control;
 mod group;
 mod history;
-mod noise;
 mod record;
 mod rollback;
 
@@ -15,8 +14,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use crate::mask::auto::statistics::Noise;
 pub use control::{CleanParams, MinorStop, Scope, StopCode};
-pub use noise::Noise;
 pub use record::{ChannelClean, MinorRecord};
 pub use rollback::Rollback;
 

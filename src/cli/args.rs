@@ -215,7 +215,7 @@ pub enum ProgressKind {
 pub struct ImageArgs {
     /// YAML or JSON file with parameters; the command line goes before it.
     pub config: Option<PathBuf>,
-    /// Check parameters and data, print the equivalent command and what the job takes of the machine, and stop.
+    /// Check parameters and data, print the equivalent command, what the job takes of the machine and about how long (a few channels are imaged in a temporary directory beside the products), and stop.
     pub dry_run: bool,
     /// What was given on the command line.
     pub parameters: Parameters,

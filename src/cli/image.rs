@@ -6,7 +6,7 @@ use super::{args::ImageArgs, say, watch::Watcher};
 use crate::{
     config::{Config, Parameters},
     error::{Error, Result},
-    report::Summary,
+    report::{Event, Progress, Summary},
 };
 
 /// Runs `cubeclean image`.
@@ -23,8 +23,18 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     if args.dry_run {
         say(&config.command);
         let pool = thread_pool(config.threads)?;
-        // The plan is an event, which the watcher says.
-        return pool.install(|| crate::run::admit(&config, watcher)).map(drop);
+        // The plan and the estimate are events, which the watcher says.
+        return pool.install(|| {
+            let admission = crate::run::admit(&config, watcher)?;
+            let estimate = crate::run::estimate(&config, &admission, watcher)?;
+            let seconds = estimate.map(|e| e.seconds);
+            let message = match estimate {
+                Some(estimate) => estimate.to_string(),
+                None => "  time: cannot be told for a job that continues, or whose channels have one control".into(),
+            };
+            watcher.event(Event::Estimated { seconds, message });
+            Ok(())
+        });
     }
     let summary = image(&config, watcher)?;
     if watcher.talkative {

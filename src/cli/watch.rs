@@ -71,6 +71,11 @@ impl Progress for Watcher {
                 self.bar.set_style(style());
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
+            Event::Estimated { message, .. } => {
+                if self.talkative {
+                    self.bar.suspend(|| eprintln!("{message}"));
+                }
+            }
             Event::Backend { name, reason } => {
                 // Said without being asked for: which hardware computes must never be a surprise.
                 if self.talkative {

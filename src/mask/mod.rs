@@ -51,6 +51,27 @@ impl Mask {
         mask
     }
 
+    /// Pixels in the mask are those whose value (`ny·nx` of them, x fastest) is `inside`.
+    pub fn from_values<T: Copy>(
+        nx: usize,
+        ny: usize,
+        values: &[T],
+        inside: impl Fn(T) -> bool,
+    ) -> Self {
+        let mut mask = Self::new(nx, ny, false);
+        if nx == 0 || ny == 0 {
+            return mask;
+        }
+        let rows = mask.bits.chunks_exact_mut(mask.words_per_row);
+        for (words, row) in rows.zip(values.chunks_exact(nx)) {
+            for (word, chunk) in words.iter_mut().zip(row.chunks(64)) {
+                let bit = |(i, &value)| u64::from(inside(value)) << i;
+                *word = chunk.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
+            }
+        }
+        mask
+    }
+
     /// Pixels along x.
     pub fn nx(&self) -> usize {
         self.nx
@@ -198,6 +219,15 @@ mod tests {
             }
         }
         assert_eq!(Mask::new(70, 2, false).runs().count(), 0);
+    }
+
+    #[test]
+    fn a_mask_of_values_is_that_of_their_pixels() {
+        for (nx, ny) in [(1, 1), (63, 3), (64, 4), (65, 3), (200, 2)] {
+            let values: Vec<usize> = (0..nx * ny).map(|i| i * i % 11).collect();
+            let expected = Mask::from_fn(nx, ny, |x, y| values[y * nx + x] > 4);
+            assert_eq!(Mask::from_values(nx, ny, &values, |v| v > 4), expected);
+        }
     }
 
     #[test]

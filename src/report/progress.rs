@@ -13,6 +13,13 @@ pub enum Event {
         /// For a reader: sizes, batches, memory.
         message: String,
     },
+    /// How long it is going to take: for `--dry-run`.
+    Estimated {
+        /// Wall time, s; none where it cannot be told.
+        seconds: Option<f64>,
+        /// For a reader.
+        message: String,
+    },
     /// Which processor computes.
     Backend {
         /// "cpu, 8 threads", "gpu, NVIDIA H100".

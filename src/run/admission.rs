@@ -58,8 +58,8 @@ pub struct Admission {
 /// How visibilities are read.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reading {
-    /// Times that the data of the cube are gone through: for weights, for beams, for images.
-    pub purposes: Vec<&'static str>,
+    /// Times that the data of the cube are gone through, and what for.
+    pub purposes: Vec<Purpose>,
     /// Blocks of channels that are read one after the other.
     pub blocks: usize,
     /// Where batches find them.
@@ -70,6 +70,18 @@ pub struct Reading {
     pub traffic: u64,
     /// Bytes of the sorted copy; 0 where there is none.
     pub copy: u64,
+}
+
+/// What the data of the cube are gone through for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Densities of all channels' samples, for weights.
+    Densities,
+    /// The beams of all channels, of which a common one is made.
+    Beams,
+    /// Images.
+    Images,
 }
 
 /// What a product takes on disk.
@@ -195,17 +207,17 @@ impl Reading {
     }
 }
 
-/// Times that the data of the cube are gone through: for weights, for beams, for images.
-pub(super) fn purposes(config: &Config) -> Vec<&'static str> {
+/// Times that the data of the cube are gone through, and what for.
+pub(super) fn purposes(config: &Config) -> Vec<Purpose> {
     let natural = config.weighting == crate::config::WeightingScheme::Natural;
     let mut purposes = Vec::new();
     if !config.perchanweightdensity && !natural {
-        purposes.push("densities of the cube");
+        purposes.push(Purpose::Densities);
     }
     if config.restoration && config.restoringbeam == RestoringBeam::Common {
-        purposes.push("beams of the cube");
+        purposes.push(Purpose::Beams);
     }
-    purposes.push("images");
+    purposes.push(Purpose::Images);
     purposes
 }
 
@@ -318,6 +330,11 @@ impl fmt::Display for Reading {
                 readable(self.copy)
             )?,
         }
-        write!(f, " ({})", self.purposes.join(", "))
+        let name = |purpose: &Purpose| match purpose {
+            Purpose::Densities => "densities of the cube",
+            Purpose::Beams => "beams of the cube",
+            Purpose::Images => "images",
+        };
+        write!(f, " ({})", self.purposes.iter().map(name).collect::<Vec<_>>().join(", "))
     }
 }

@@ -15,6 +15,7 @@ use super::{
     earlier::Earlier,
     journal::{Journal, Sums},
     plan::Plan,
+    pool::Pool,
     products::Products,
     sampler::Sampler,
     source::Source,
@@ -22,7 +23,7 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    backend::{Backend, Batch},
+    backend::{Backend, Batch, HostPlanes},
     beam::Beam,
     clean::{ChannelClean, CleanParams, Noise, PsfFit, clean},
     config::Config,
@@ -52,6 +53,7 @@ pub(super) struct Job<'a> {
     pub channels: usize,
     pub channels_done: AtomicUsize,
     pub source: Source<'a>,
+    pub writers: Pool,
     pub sampler: &'a Sampler,
     pub timers: &'a Timers,
 }
@@ -106,7 +108,7 @@ impl Job<'_> {
         }
         let fit = |i: usize| {
             Ok(match batch.sumwt()[i] > 0.0 {
-                true => PsfFit::new(&batch.psf_plane(i)?, &self.plan.grid, self.clean.psfcutoff),
+                true => PsfFit::new(&batch.psf_view(i)?, &self.plan.grid, self.clean.psfcutoff),
                 false => PsfFit::without_data(),
             })
         };
@@ -163,30 +165,40 @@ impl Job<'_> {
         Ok(Cleaned { batch, inside, results })
     }
 
-    /// Restores the channels of a batch and writes all their products, each as it leaves the backend.
-    pub fn write_batch<B: Backend>(
-        &self,
-        cleaned: Cleaned<'_, B>,
-        restoring: &RestoringBeams,
-        products: &Products,
-    ) -> Result<()> {
-        let Cleaned { batch, inside, results } = cleaned;
-        let channels = results.into_par_iter().zip(inside).enumerate();
-        self.write(restoring, products, channels.map(|(i, of)| finished(&batch, i, of, products)))
-            .inspect(|_| self.timers.add_stages(&batch.times()))
-    }
-
-    /// Brings the planes of a batch to the host and gives the backend's memory back.
+    /// Brings the planes of a batch to the host, unless they are there, and gives the backend's memory back.
     pub fn leave<B: Backend>(
         &self,
         cleaned: Cleaned<'_, B>,
         products: &Products,
     ) -> Result<Vec<Finished>> {
-        let Cleaned { batch, inside, results } = cleaned;
-        let channels = results.into_par_iter().zip(inside).enumerate();
-        let left = self.timers.time("planes to the host", || {
-            channels.map(|(i, of)| finished(&batch, i, of, products)).collect()
-        });
+        let Cleaned { mut batch, inside, results } = cleaned;
+        let has_psf = products.has(Product::Psf);
+        let of = results.into_iter().zip(inside);
+        let left = match batch.take_planes() {
+            Some(HostPlanes { psf, residual, model }) => {
+                let planes = psf.into_iter().zip(residual).zip(model).zip(batch.sumwt());
+                let finished =
+                    planes.zip(of).map(|((((psf, residual), model), &sumwt), (result, inside))| {
+                        let psf = has_psf.then_some(psf);
+                        Finished { psf, residual, model, sumwt, inside, result }
+                    });
+                Ok(finished.collect())
+            }
+            None => self.timers.time("planes to the host", || {
+                let of: Vec<_> = of.collect();
+                let bring = |(i, (result, inside))| {
+                    Ok(Finished {
+                        psf: has_psf.then(|| batch.psf_plane(i)).transpose()?,
+                        residual: batch.residual_plane(i)?,
+                        model: batch.model_plane(i)?,
+                        sumwt: batch.sumwt()[i],
+                        inside,
+                        result,
+                    })
+                };
+                of.into_par_iter().enumerate().map(bring).collect()
+            }),
+        };
         self.timers.add_stages(&batch.times());
         left
     }
@@ -198,21 +210,12 @@ impl Job<'_> {
         restoring: &RestoringBeams,
         products: &Products,
     ) -> Result<()> {
-        self.write(restoring, products, finished.into_par_iter().map(Ok))
-    }
-
-    fn write(
-        &self,
-        restoring: &RestoringBeams,
-        products: &Products,
-        channels: impl ParallelIterator<Item = Result<Finished>>,
-    ) -> Result<()> {
         let start = std::time::Instant::now();
-        let write = |channel: Result<Finished>| {
+        let write = |channel: Finished| {
             self.check_stop()?;
-            self.write_channel(&channel?, restoring, products)
+            self.write_channel(&channel, restoring, products)
         };
-        let written = channels.map(write).collect();
+        let written = finished.into_par_iter().map(write).collect();
         self.timers.add("restore and write", start.elapsed());
         written
     }
@@ -297,23 +300,6 @@ impl Job<'_> {
     }
 }
 
-/// Brings channel `index` of a batch to the host.
-fn finished<B: Backend>(
-    batch: &Batch<'_, B>,
-    index: usize,
-    (result, inside): (ChannelClean, Mask),
-    products: &Products,
-) -> Result<Finished> {
-    Ok(Finished {
-        psf: products.has(Product::Psf).then(|| batch.psf_plane(index)).transpose()?,
-        residual: batch.residual_plane(index)?,
-        model: batch.model_plane(index)?,
-        sumwt: batch.sumwt()[index],
-        inside,
-        result,
-    })
-}
-
 /// The beams that images are restored with.
 pub(super) enum RestoringBeams {
     /// Each channel's own.
@@ -346,12 +332,28 @@ fn mask_plane(mask: &Mask) -> Vec<f32> {
     plane
 }
 
+/// Largest value that is not NaN, in eight lanes for vector instructions; −∞ of none.
+fn largest(values: &[f32]) -> f32 {
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; 8];
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = greater(*lane, value);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, greater)
+}
+
 /// Largest value, where the image is not blank.
 fn peak_of(image: &[f32], valid: Option<&Mask>) -> f64 {
-    let largest = |peak: f32, value: f32| peak.max(value);
     let peak = match valid {
-        Some(mask) => mask.pixels().map(|p| image[p]).fold(f32::NEG_INFINITY, largest),
-        None => image.iter().copied().fold(f32::NEG_INFINITY, largest),
+        Some(mask) => mask
+            .runs()
+            .map(|run| largest(&image[run.y * mask.nx() + run.x..][..run.len]))
+            .fold(f32::NEG_INFINITY, f32::max),
+        None => largest(image),
     };
     if peak.is_finite() { f64::from(peak) } else { 0.0 }
 }

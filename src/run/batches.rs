@@ -218,6 +218,8 @@ impl<'a> Costs<'a> {
         });
         if device.is_none() {
             per_channel += Batch::bytes(backend, operator, 1, layers, 0) + extra_planes * plane;
+            // The batch before is being written.
+            per_channel += 3 * plane;
             per_worker += backend.grid_bytes(operator);
         } else {
             // Layers are sorted on their way to the device. The planes of the batch before are still

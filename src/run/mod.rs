@@ -6,12 +6,14 @@ mod batch;
 mod batches;
 mod choice;
 mod earlier;
+mod estimate;
 mod journal;
 mod machine;
 mod masks;
 mod part;
 mod performance;
 mod plan;
+mod pool;
 mod products;
 mod sampler;
 mod share;
@@ -39,15 +41,17 @@ use choice::Processor;
 use earlier::Earlier;
 use part::{End, Part};
 use plan::Plan;
+use pool::Pool;
 use products::Products;
 use sampler::{Counters, Sampler};
 use share::share;
 use source::Source;
 use timers::Timers;
 
-pub use admission::{Admission, ProductSize, Reading};
+pub use admission::{Admission, ProductSize, Purpose, Reading};
 pub use batches::HostMemory;
 pub(crate) use batches::readable;
+pub use estimate::{Estimate, estimate};
 
 use crate::{
     backend::{Backend, Memory, Traffic, cpu::CpuBackend},
@@ -213,6 +217,7 @@ fn run<B: Backend>(
         progress,
         channels: part.channels.len(),
         channels_done: AtomicUsize::new(0),
+        writers: Pool::new("writer")?,
         source: Source::new(plan, &batches.blocks, channels, directory, &timers, &check)?,
         sampler: &watch.sampler,
         timers: &timers,
@@ -327,30 +332,20 @@ fn image_batches<B: Backend>(
     known: Option<&[Option<Beam>]>,
     products: &Products,
 ) -> Result<()> {
-    // Planes in the host's memory are written from where they are. A device gives its planes up, so
-    // that it can go on with the next batch while the host restores and writes.
-    let in_place = devices[0].memory() == Memory::Host;
     share(
         devices,
         batches.len(),
+        &job.writers,
         |device, batch| {
             let begun = Instant::now();
             let channels = batches[batch].clone();
             let cleaned = job.clean_batch(device, channels.clone())?;
             let restoring = restoring_beams(job.config, known, &cleaned.results);
-            let left = match in_place {
-                true => {
-                    job.write_batch(cleaned, &restoring, products)?;
-                    None
-                }
-                false => Some((job.leave(cleaned, products)?, restoring)),
-            };
-            Ok((left, channels, begun))
+            // The device goes on with the next batch while the host restores and writes.
+            Ok((job.leave(cleaned, products)?, restoring, channels, begun))
         },
-        |(left, channels, begun)| {
-            if let Some((planes, restoring)) = left {
-                job.write_finished(planes, &restoring, products)?;
-            }
+        |(planes, restoring, channels, begun)| {
+            job.write_finished(planes, &restoring, products)?;
             job.timers.add_batch(channels, begun);
             Ok(())
         },
@@ -393,7 +388,7 @@ fn beams_in_advance<B: Backend>(job: &Job<'_>, devices: &[B]) -> Result<Option<V
     job.sampler.phase("PSF pass");
     let batches = &job.batches.channels;
     let fit = |device: &B, batch: usize| job.fit_beams(device, batches[batch].clone());
-    let beams = share(devices, batches.len(), fit, Ok)?;
+    let beams = share(devices, batches.len(), &job.writers, fit, Ok)?;
     Ok(Some(beams.concat()))
 }
 

@@ -225,7 +225,7 @@ fn disk_floor(directory: &Path, resources: &Resources) -> Option<DiskFloor> {
 
 /// Rates of a sequential write, with a sync at its end, and of reading it back; `None` where the disk has no
 /// room for it. The file has no name that a crash could leave behind for long: it is removed at once.
-fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
+pub(super) fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
     let stamp = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
     let path = directory.join(format!(".cubeclean-probe-{}-{stamp}", std::process::id()));
     let mut file =

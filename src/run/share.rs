@@ -1,78 +1,92 @@
 //! Batches shared by devices: taken from one queue, results kept in the order of the channels.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{Scope as Threads, ScopedJoinHandle},
 };
 
+use super::pool::Pool;
 use crate::error::Result;
 
-/// Does `work(device, item)` for every item `0..items`, an item at a time on each of `devices`, and
-/// `finish` with what it made while the device is at its next item; in the rayon pool of the caller.
+/// Does `work(device, item)` for every item `0..items`, an item at a time on each of `devices`, in the rayon pool
+/// of the caller; and `finish` with what it made, by threads of `finishers`, while the device is at its next item.
 /// Results are in the order of the items, whichever device made them. The first error ends it: no device
 /// takes another item.
+///
+/// `finish` waits for disks: threads of its own keep processors busy meanwhile. A device begins no item before the
+/// one before its last is finished, so that there are two at a time of each.
 pub(super) fn share<D: Sync, M: Send, T: Send>(
     devices: &[D],
     items: usize,
+    finishers: &Pool,
     work: impl Fn(&D, usize) -> Result<M> + Sync,
     finish: impl Fn(M) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let queue = Queue {
         work,
         finish,
+        finishers,
         next: AtomicUsize::new(0),
         items,
         results: Mutex::new((0..items).map(|_| None).collect()),
     };
-    // The scope waits for nothing that it does not itself run, so that one thread is enough.
-    rayon::scope(|scope| {
-        for device in devices.iter().take(items) {
-            scope.spawn(|scope| queue.turn(scope, device, None));
-        }
+    std::thread::scope(|threads| {
+        // The scope waits for nothing that it does not itself run, so that one thread is enough.
+        rayon::scope(|scope| {
+            for device in devices.iter().take(items) {
+                let queue = &queue;
+                scope.spawn(move |scope| queue.turn(scope, threads, device, None));
+            }
+        });
     });
     let results = queue.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Items are taken in order, so that those that are missing come after an error.
     results.into_iter().flatten().collect()
 }
 
-struct Queue<W, F, T> {
+struct Queue<'a, W, F, T> {
     work: W,
     finish: F,
+    finishers: &'a Pool,
     next: AtomicUsize,
     items: usize,
     results: Mutex<Vec<Option<Result<T>>>>,
 }
 
-impl<W, F, T: Send> Queue<W, F, T> {
-    /// Takes one item for a device, finishes the one `before`, and queues the device again. A loop would
-    /// not do: a thread that waits for others in the midst of one device's item may be lent to another
-    /// device's, and would keep the first waiting until the queue is empty.
+impl<W: Sync, F: Sync, T: Send> Queue<'_, W, F, T> {
+    /// Takes one item for a device, and queues the device again. A loop would not do: a thread that waits for
+    /// others in the midst of one device's item may be lent to another device's, and would keep the first
+    /// waiting until the queue is empty. `before` is being finished.
     fn turn<'s, D: Sync, M: Send + 's>(
         &'s self,
         scope: &rayon::Scope<'s>,
+        threads: &'s Threads<'s, '_>,
         device: &'s D,
-        before: Option<(usize, M)>,
+        before: Option<ScopedJoinHandle<'s, ()>>,
     ) where
-        W: Fn(&D, usize) -> Result<M> + Sync,
-        F: Fn(M) -> Result<T> + Sync,
+        W: Fn(&D, usize) -> Result<M>,
+        F: Fn(M) -> Result<T>,
     {
         let item = self.next.fetch_add(1, Ordering::Relaxed);
         if item >= self.items {
-            return self.finish(before);
+            return;
         }
-        let ((), made) = rayon::join(|| self.finish(before), || (self.work)(device, item));
+        let made = (self.work)(device, item);
+        if let Some(Err(panic)) = before.map(ScopedJoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
         match made {
-            Ok(made) => scope.spawn(move |scope| self.turn(scope, device, Some((item, made)))),
+            Ok(made) => {
+                let finishing = threads.spawn(move || {
+                    let finished = self.finishers.run_here(|| (self.finish)(made));
+                    self.end(item, finished);
+                });
+                scope.spawn(move |scope| self.turn(scope, threads, device, Some(finishing)));
+            }
             Err(error) => self.end(item, Err(error)),
-        }
-    }
-
-    fn finish<M>(&self, before: Option<(usize, M)>)
-    where
-        F: Fn(M) -> Result<T>,
-    {
-        if let Some((item, made)) = before {
-            self.end(item, (self.finish)(made));
         }
     }
 
@@ -95,6 +109,10 @@ mod tests {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
     }
 
+    fn finishers() -> Pool {
+        Pool::new("writer").unwrap()
+    }
+
     #[test]
     fn results_are_in_order_for_any_number_of_devices_and_threads() {
         for (devices, threads) in [(1, 1), (2, 1), (3, 1), (2, 4), (5, 2)] {
@@ -107,7 +125,7 @@ mod tests {
                     busy.fetch_sub(1, Ordering::SeqCst);
                     Ok(sum)
                 };
-                share(&devices, 20, work, |sum| Ok(sum + 1))
+                share(&devices, 20, &finishers(), work, |sum| Ok(sum + 1))
             });
             let expected: Vec<usize> = (0..20).map(|item| item * 499_500 + 1).collect();
             assert_eq!(results.unwrap(), expected);
@@ -126,8 +144,9 @@ mod tests {
                 done.fetch_add(1, Ordering::SeqCst);
                 fail(item, in_work)
             };
-            let result = pool(2)
-                .install(|| share(&vec![(); devices], 100, work, |item| fail(item, !in_work)));
+            let result = pool(2).install(|| {
+                share(&vec![(); devices], 100, &finishers(), work, |item| fail(item, !in_work))
+            });
             assert!(result.unwrap_err().to_string().starts_with("item=3"));
             assert!(done.load(Ordering::SeqCst) < 100);
         }
@@ -151,6 +170,6 @@ mod tests {
             }
             Ok(())
         };
-        pool(2).install(|| share(&[()], 2, work, finish)).unwrap();
+        pool(2).install(|| share(&[()], 2, &finishers(), work, finish)).unwrap();
     }
 }

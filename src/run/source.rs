@@ -13,9 +13,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{plan::Plan, timers::Timers};
+use super::{plan::Plan, pool::Pool, timers::Timers};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ms::{RawBlock, SortedCopy},
 };
 
@@ -70,7 +70,7 @@ pub(super) struct Source<'a> {
     directory: PathBuf,
     channels: Range<usize>,
     check: &'a (dyn Fn() -> Result<()> + Sync),
-    readers: Readers,
+    readers: Pool,
 }
 
 struct Held {
@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
         check: &'a (dyn Fn() -> Result<()> + Sync),
     ) -> Result<Self> {
         let (held, copy) = (Mutex::default(), Mutex::default());
-        let readers = Readers::new()?;
+        let readers = Pool::new("reader")?;
         Ok(Self { plan, blocks, timers, held, copy, directory, channels, check, readers })
     }
 
@@ -107,6 +107,12 @@ impl<'a> Source<'a> {
             From::SortedCopy { memory } => return self.read_copy(channels, memory),
         };
         let Some(block) = block else { return self.read(channels.clone()) };
+        // What other processes image is not for this one to read.
+        let of_block = &self.blocks.channels[block];
+        let wanted = of_block.start.max(self.channels.start)..of_block.end.min(self.channels.end);
+        if !holds(&wanted) {
+            return self.read(channels.clone());
+        }
         // Others wait, as they want the same block.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_ref().filter(|held| held.block == block) {
@@ -114,7 +120,7 @@ impl<'a> Source<'a> {
         }
         // Not both at a time.
         *held = None;
-        let raws = self.read(self.blocks.channels[block].clone())?;
+        let raws = self.read(wanted)?;
         *held = Some(Held { block, raws: Arc::clone(&raws) });
         Ok(raws)
     }
@@ -161,33 +167,6 @@ impl<'a> Source<'a> {
             let needed = self.plan.sampling.needed(channels).into_iter();
             needed.map(read).collect::<Result<Vec<_>>>().map(Arc::new)
         })
-    }
-}
-
-/// Threads that do nothing but read. A thread of the pool in which batches are made, while it waits for a part of
-/// what it reads, could be lent to another device's batch, which wants what is being read and would wait for it
-/// for ever.
-struct Readers(rayon::ThreadPool);
-
-impl Readers {
-    fn new() -> Result<Self> {
-        let threads = rayon::current_num_threads();
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        let pool = builder.thread_name(|k| format!("reader {k}")).build().map_err(|e| {
-            Error::Resources {
-                resource: "threads that read".into(),
-                needed: threads.to_string(),
-                available: e.to_string(),
-                remedy: "raise the limit of processes (ulimit -u), or give fewer --threads".into(),
-            }
-        })?;
-        Ok(Self(pool))
-    }
-
-    /// Does it with these threads; the calling one waits, and does nothing else.
-    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let thread = std::thread::scope(|scope| scope.spawn(|| self.0.install(work)).join());
-        thread.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Image planes in host memory.
 
+use std::borrow::Cow;
+
 use super::CpuBackend;
 use crate::{
     backend::PlaneStore,
@@ -98,6 +100,15 @@ impl PlaneStore for CpuBackend {
 
     fn get(&self, planes: &CpuPlanes, index: usize) -> Result<Vec<f32>> {
         planes.planes.get(index).cloned().ok_or_else(|| bad_index(index, planes.len()))
+    }
+
+    fn view<'p>(&self, planes: &'p CpuPlanes, index: usize) -> Result<Cow<'p, [f32]>> {
+        let plane = planes.planes.get(index).ok_or_else(|| bad_index(index, planes.len()))?;
+        Ok(Cow::Borrowed(plane))
+    }
+
+    fn take_all(&self, planes: &mut CpuPlanes) -> Option<Vec<Vec<f32>>> {
+        Some(std::mem::take(&mut planes.planes))
     }
 
     fn clear(&self, planes: &mut CpuPlanes, indices: &[usize]) -> Result<()> {

@@ -43,7 +43,7 @@ impl CasaImage {
             None => Mask::new(nx, ny, true),
             Some(table) => {
                 let good = table.read_box::<bool>(table.column(MASK)?, 0, plane)?;
-                Mask::from_fn(nx, ny, |x, y| good[y * nx + x])
+                Mask::from_values(nx, ny, &good, |good| good)
             }
         };
         Ok(Plane { values, valid })

@@ -131,7 +131,7 @@ impl FitsImage {
         read_exact_at(&self.file, offset, &mut bytes)
             .map_err(|e| Error::io("read", &self.path, e))?;
         let values: Vec<f32> = bytes.chunks_exact(size).map(|b| self.value(b)).collect();
-        let valid = Mask::from_fn(nx, ny, |x, y| !values[y * nx + x].is_nan());
+        let valid = Mask::from_values(nx, ny, &values, |value: f32| !value.is_nan());
         Ok(Plane { values, valid })
     }
 

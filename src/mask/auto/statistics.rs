@@ -14,12 +14,19 @@ const MAX_CLIPPINGS: usize = 6;
 const SAMPLE: usize = 4096;
 
 /// Centre and width of a plane's noise.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Noise {
     /// Median, Jy/beam.
     pub median: f64,
     /// 1.4826 × median absolute deviation, Jy/beam.
     pub sigma: f64,
+}
+
+impl Noise {
+    /// Of the finite pixels of a plane (`ny·nx` values) within `mask`; zero if there are none.
+    pub fn of(plane: &[f32], mask: &Mask) -> Self {
+        robust(&gather(plane, mask)).unwrap_or_default()
+    }
 }
 
 /// The finite values of the pixels in `region`, in storage order.
@@ -283,6 +290,17 @@ mod tests {
         let median = sorted_median(values.iter().map(|&v| f64::from(v)).collect());
         let mad = sorted_median(values.iter().map(|&v| (f64::from(v) - median).abs()).collect());
         Noise { median, sigma: SIGMA_PER_MAD * mad }
+    }
+
+    #[test]
+    fn pixels_outside_the_mask_and_those_that_are_not_finite_do_not_count() {
+        let mask = Mask::from_fn(7, 1, |x, _| x > 0);
+        let plane = [9e9, 1.0, 5.0, f32::NAN, 2.0, 3.0, 100.0];
+        // 1 2 3 5 100: median 3, deviations 0 1 2 2 97.
+        let noise = Noise::of(&plane, &mask);
+        assert_eq!(noise.median, 3.0);
+        assert!((noise.sigma - 2.0 * 1.4826).abs() < 1e-12);
+        assert_eq!(Noise::of(&plane, &Mask::new(7, 1, false)), Noise::default());
     }
 
     #[test]
