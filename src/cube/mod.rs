@@ -36,7 +36,6 @@
 mod aligned;
 mod casa;
 mod concat;
-mod drop_behind;
 mod fits;
 mod mask_file;
 mod pixel_file;
@@ -46,6 +45,7 @@ mod staging;
 mod subcubes;
 #[cfg(test)]
 mod tests;
+mod write_behind;
 
 use std::path::{Path, PathBuf};
 

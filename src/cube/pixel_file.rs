@@ -12,7 +12,7 @@ use crate::{
     positioned::{read_exact_at, write_all_at},
 };
 
-use super::drop_behind::DropBehind;
+use super::write_behind::WriteBehind;
 
 /// Bytes read at a time for a checksum, or to see whether there is anything to be zeroed.
 const CHUNK: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub(super) struct PixelFile {
     file: fs::File,
     /// It was there before: where it is to be zero, it need not be.
     joined: bool,
-    behind: Option<DropBehind>,
+    behind: Option<WriteBehind>,
     written: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl PixelFile {
             path: path.to_owned(),
             file,
             joined: length > 0,
-            behind: DropBehind::for_length(bytes),
+            behind: WriteBehind::for_length(bytes),
             written: AtomicU64::new(0),
         })
     }

@@ -1,43 +1,55 @@
-//! Keeps long writes from filling the page cache: what is on disk is dropped from it.
+//! Keeps the disk at work while there is work to do, and long writes from filling the page cache.
+//!
+//! Left to itself, a system keeps what is written until there is a tenth of its memory of it: a run would image its
+//! channels first and wait for the disk afterwards. What is written is handed to the disk at once.
 //!
 //! A cube larger than memory would push out everything else (the seed's machine went from 122 GB of
-//! cache to 15), and nobody reads its first planes before its last are written. What is written is
-//! handed to the disk at once, and dropped when it is there; the writer waits for the disk no more
-//! than it would when the system's limit of unwritten data is reached.
+//! cache to 15), and nobody reads its first planes before its last are written. Of long files, what is on disk is
+//! dropped; the writer waits for the disk no more than it would when the system's limit of unwritten data is
+//! reached.
 
 use std::{collections::VecDeque, fs::File, sync::Mutex};
 
+/// Files shorter than this are written when the run ends, in one go: it takes no time, and many small pieces would.
+const AT_ONCE_FROM: u64 = 16 << 20;
+
 /// Files shorter than this stay in the cache: users open them when the run ends.
-const FROM_LENGTH: u64 = 1 << 30;
+const DROPPED_FROM: u64 = 1 << 30;
 
 /// Bytes of a file on their way to the disk, before the writer waits for the oldest of them.
 const WINDOW: u64 = 64 << 20;
 
-/// What of a file is on its way to the disk, oldest first.
-pub(super) struct DropBehind {
-    window: u64,
+/// What of a file is on its way to the disk.
+pub(super) struct WriteBehind {
+    /// Of a file that is to leave the cache, oldest first.
+    to_drop: Option<Window>,
+}
+
+struct Window {
+    bytes: u64,
     on_the_way: Mutex<VecDeque<(u64, u64)>>,
 }
 
-impl DropBehind {
-    /// For a file of so many bytes; none if it may stay in the cache.
+impl WriteBehind {
+    /// For a file of so many bytes; none if it is to be written at the end.
     pub(super) fn for_length(bytes: u64) -> Option<Self> {
-        (bytes >= FROM_LENGTH).then(|| Self::new(WINDOW))
+        (bytes >= AT_ONCE_FROM).then(|| Self::new((bytes >= DROPPED_FROM).then_some(WINDOW)))
     }
 
-    fn new(window: u64) -> Self {
-        Self { window, on_the_way: Mutex::new(VecDeque::new()) }
+    fn new(window: Option<u64>) -> Self {
+        Self { to_drop: window.map(|bytes| Window { bytes, on_the_way: Mutex::default() }) }
     }
 
     /// To be called after each write.
     pub(super) fn wrote(&self, file: &File, offset: u64, length: u64) {
         start_writing(file, offset, length);
+        let Some(window) = &self.to_drop else { return };
         let mut oldest = Vec::new();
         {
-            let mut queue = self.on_the_way.lock().unwrap_or_else(|e| e.into_inner());
+            let mut queue = window.on_the_way.lock().unwrap_or_else(|e| e.into_inner());
             queue.push_back((offset, length));
             let mut bytes: u64 = queue.iter().map(|(_, length)| length).sum();
-            while bytes > self.window {
+            while bytes > window.bytes {
                 let Some(range) = queue.pop_front() else { break };
                 bytes -= range.1;
                 oldest.push(range);
@@ -112,7 +124,7 @@ mod tests {
         let path = dir.path().join("pixels");
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).unwrap();
         let piece = vec![1u8; 1 << 20];
-        let behind = DropBehind::new(4 << 20);
+        let behind = WriteBehind::new(Some(4 << 20));
         for i in 0..32u64 {
             file.write_all_at(&piece, i << 20).unwrap();
             behind.wrote(&file, i << 20, 1 << 20);
