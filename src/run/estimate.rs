@@ -19,6 +19,10 @@ use crate::{
     report::{Event, Performance, Progress, Summary},
 };
 
+/// Channels for each thread that are imaged at a time, at most: so many that what is done but once, as memory is
+/// used first, takes little of their time.
+const CHANNELS_A_THREAD: usize = 4;
+
 /// A forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
@@ -60,7 +64,8 @@ pub fn estimate(
     progress.event(Event::Stage { name: "imaging a few channels to estimate the time".into() });
     let directory = &admission.directory;
     let all = config.channel_range.clone().unwrap_or(0..admission.channels);
-    let at_a_time = admission.channels_a_batch.min(2 * rayon::current_num_threads());
+    let at_a_time =
+        admission.channels_a_batch.min(CHANNELS_A_THREAD * rayon::current_num_threads());
     let mut sums = Sums::default();
     for range in places(&all, at_a_time) {
         sums.add(range.len(), &trial(config, range, directory, progress)?);
@@ -80,7 +85,7 @@ pub fn estimate(
 fn places(all: &Range<usize>, n: usize) -> Vec<Range<usize>> {
     let n = n.clamp(1, all.len().max(1));
     let spare = all.len().saturating_sub(n);
-    let starts = if all.len() >= 12 * n { vec![0, spare / 2, spare] } else { vec![spare / 2] };
+    let starts = if all.len() >= 6 * n { vec![0, spare / 2, spare] } else { vec![spare / 2] };
     starts.into_iter().map(|first| all.start + first..all.start + first + n).collect()
 }
 
@@ -193,8 +198,8 @@ mod tests {
     #[test]
     fn places_lie_in_the_cube() {
         assert_eq!(places(&(0..1000), 4), [0..4, 498..502, 996..1000]);
-        assert_eq!(places(&(100..148), 4), [100..104, 122..126, 144..148]);
-        assert_eq!(places(&(0..32), 4), [14..18]);
+        assert_eq!(places(&(100..148), 8), [100..108, 120..128, 140..148]);
+        assert_eq!(places(&(0..32), 8), [12..20]);
         assert_eq!(places(&(0..3), 4), [0..3]);
         assert_eq!(places(&(7..8), 4), [7..8]);
     }
