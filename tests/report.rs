@@ -280,8 +280,8 @@ fn a_dry_run_tells_the_time_and_leaves_nothing() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something is left");
         let said = String::from_utf8(output.stdout).unwrap();
-        let events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.last().unwrap()
+        let mut events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.next_back().unwrap()
     };
     for more in ["", "--channel-range 3~9", "--restoringbeam common", "--concat-mode virtual"] {
         let estimated = dry(more);
