@@ -86,10 +86,10 @@ fn bits_depend_on_neither_threads_nor_batches() {
         (bits(dir.path(), 6), summary.resources.bytes_read)
     };
     let (reference, read_once) = run_with(2, "4GB");
-    // 80 MB: several batches that draw from what was read once; 76 MB: each reads its channels itself.
-    for (threads, memory) in [(1, "4GB"), (4, "4GB"), (2, "80MB"), (2, "76MB")] {
+    // 92 MB: several batches that draw from what was read once; 77 MB: each reads its channels itself, or from a sorted copy.
+    for (threads, memory) in [(1, "4GB"), (4, "4GB"), (2, "92MB"), (2, "77MB")] {
         let (found, read) = run_with(threads, memory);
-        assert_eq!(read > read_once, memory == "76MB", "{read} bytes of {read_once} with {memory}");
+        assert_eq!(read > read_once, memory == "77MB", "{read} bytes of {read_once} with {memory}");
         for ((product, expected), (_, found)) in reference.iter().zip(&found) {
             assert!(expected == found, "{product} differs with {threads} threads and {memory}");
         }

@@ -8,7 +8,11 @@
 //! dropped; the writer waits for the disk no more than it would when the system's limit of unwritten data is
 //! reached.
 
-use std::{collections::VecDeque, fs::File, sync::Mutex};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    sync::{Mutex, PoisonError},
+};
 
 /// Files shorter than this are written when the run ends, in one go: it takes no time, and many small pieces would.
 const AT_ONCE_FROM: u64 = 16 << 20;
@@ -16,11 +20,16 @@ const AT_ONCE_FROM: u64 = 16 << 20;
 /// Files shorter than this stay in the cache: users open them when the run ends.
 const DROPPED_FROM: u64 = 1 << 30;
 
+/// Bytes of a file that are handed to the disk at a time: small planes one by one would be many small writes.
+const PIECE: u64 = 4 << 20;
+
 /// Bytes of a file on their way to the disk, before the writer waits for the oldest of them.
 const WINDOW: u64 = 64 << 20;
 
 /// What of a file is on its way to the disk.
 pub(super) struct WriteBehind {
+    /// What is not yet, (offset, length).
+    pending: Mutex<Vec<(u64, u64)>>,
     /// Of a file that is to leave the cache, oldest first.
     to_drop: Option<Window>,
 }
@@ -37,27 +46,47 @@ impl WriteBehind {
     }
 
     fn new(window: Option<u64>) -> Self {
-        Self { to_drop: window.map(|bytes| Window { bytes, on_the_way: Mutex::default() }) }
+        let to_drop = window.map(|bytes| Window { bytes, on_the_way: Mutex::default() });
+        Self { pending: Mutex::default(), to_drop }
     }
 
     /// To be called after each write.
     pub(super) fn wrote(&self, file: &File, offset: u64, length: u64) {
-        start_writing(file, offset, length);
-        let Some(window) = &self.to_drop else { return };
-        let mut oldest = Vec::new();
-        {
-            let mut queue = window.on_the_way.lock().unwrap_or_else(|e| e.into_inner());
-            queue.push_back((offset, length));
-            let mut bytes: u64 = queue.iter().map(|(_, length)| length).sum();
-            while bytes > window.bytes {
-                let Some(range) = queue.pop_front() else { break };
-                bytes -= range.1;
-                oldest.push(range);
-            }
+        let Some(ranges) = self.due(offset, length) else { return };
+        for &(offset, length) in &ranges {
+            start_writing(file, offset, length);
         }
-        for (offset, length) in oldest {
+        let Some(window) = &self.to_drop else { return };
+        for (offset, length) in window.oldest(&ranges) {
             drop_written(file, offset, length);
         }
+    }
+
+    /// Ranges that are to be handed to the disk now that this one was written.
+    fn due(&self, offset: u64, length: u64) -> Option<Vec<(u64, u64)>> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match pending.last_mut().filter(|(first, n)| first + n == offset) {
+            Some((_, n)) => *n += length,
+            None => pending.push((offset, length)),
+        }
+        let bytes: u64 = pending.iter().map(|(_, n)| n).sum();
+        (bytes >= PIECE).then(|| std::mem::take(&mut *pending))
+    }
+}
+
+impl Window {
+    /// Takes ranges in; gives those that are too many.
+    fn oldest(&self, ranges: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let mut queue = self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.extend(ranges);
+        let mut bytes: u64 = queue.iter().map(|(_, n)| n).sum();
+        let mut oldest = Vec::new();
+        while bytes > self.bytes {
+            let Some(range) = queue.pop_front() else { break };
+            bytes -= range.1;
+            oldest.push(range);
+        }
+        oldest
     }
 }
 
