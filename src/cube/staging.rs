@@ -22,6 +22,9 @@ const REPLACED: &str = ".replaced";
 /// apart when a run is killed while they change places. Nothing reads it but [`Staging::publish_rest`].
 pub(super) const NEW: &str = "cubeclean.new";
 
+/// The file that makes a directory CASA's ConcatImage: it lists the images that it is made of.
+pub(super) const LIST: &str = "imageconcat.json";
+
 /// Name of the file that holds the pixels of a CASA image or of its mask.
 pub(super) const TILE_FILE: &str = "table.f0_TSM0";
 
@@ -166,7 +169,7 @@ pub(super) fn remove_abandoned(target: &Path, format: Format) -> Result<()> {
         // Also a mark that was left in the older image: it would be taken for that of the one that is begun now.
         Staging::settle(target)?;
     }
-    if temporary.join("imageconcat.json").exists() && has_directories(&temporary) {
+    if temporary.join(LIST).exists() && has_directories(&temporary) {
         let remedy = "an interrupted concatenation has moved images into it: run it again, with --mode \
                       movevirtual, or move them out";
         return Err(Error::Exists { path: temporary, remedy: remedy.into() });
@@ -220,7 +223,7 @@ fn check_replaceable(target: &Path, format: Format) -> Result<()> {
 fn is_casa_image(directory: &Path) -> bool {
     let info = fs::read_to_string(directory.join("table.info")).unwrap_or_default();
     let image = info.lines().next().is_some_and(|line| line.trim_end() == "Type = Image");
-    (image && directory.join("table.dat").exists()) || directory.join("imageconcat.json").exists()
+    (image && directory.join("table.dat").exists()) || directory.join(LIST).exists()
 }
 
 /// Whether a file begins as FITS files do.

@@ -11,6 +11,7 @@ use super::{
     batches::{Batches, HostMemory, Limits, readable},
     machine,
     plan::Plan,
+    products,
     source::{self, Blocks, From},
 };
 use crate::{
@@ -106,7 +107,7 @@ impl Admission {
         limits: &Limits,
         backend: &str,
     ) -> Result<Self> {
-        let all = all_products(config);
+        let all: Vec<_> = products::each(config).collect();
         let names = match config.subcubes {
             Some(how) => cube::subcube_names(&config.imagename, plan.nchan(), how.channels),
             None => vec![config.imagename.clone()],
@@ -221,12 +222,6 @@ pub(super) fn purposes(config: &Config) -> Vec<Purpose> {
     purposes
 }
 
-/// Products in their formats.
-fn all_products(config: &Config) -> Vec<(Product, Format)> {
-    let formats = |product| config.formats.iter().map(move |&format| (product, format));
-    config.products.iter().copied().flat_map(formats).collect()
-}
-
 fn product_sizes(config: &Config, plan: &Plan) -> Result<Vec<ProductSize>> {
     // Copies are made before what they are copied from is removed.
     let copies = match config.subcubes {
@@ -241,7 +236,7 @@ fn product_sizes(config: &Config, plan: &Plan) -> Result<Vec<ProductSize>> {
             sparse: matches!(product, Product::Model | Product::Mask),
         })
     };
-    all_products(config).into_iter().map(size).collect()
+    products::each(config).map(size).collect()
 }
 
 /// Bytes of disk that are free beside the products, where they go.

@@ -266,20 +266,16 @@ impl<'a> Costs<'a> {
     fn blocks(&self, plan: &Plan, limits: &Limits) -> (Blocks, usize) {
         let nchan = plan.nchan();
         let (blocks, most) = self.blocks_of_data(plan, limits);
-        let copy = source::bytes(plan, 0..nchan);
-        let with_copy =
-            plan.selected.bytes_of(&plan.sampling.needed(0..nchan)) + (1 + limits.passes) * copy;
-        if blocks.channels.len() == 1
-            || copy > limits.disk
-            || with_copy >= blocks.traffic(plan, limits.passes)
-        {
-            return (blocks, most);
-        }
-        // What batches take later is free for making it.
+        // What batches take later is free for making a copy.
         let memory = limits.host.saturating_sub(self.fixed as u64) / 2;
         let alone = self.most(nchan, 0, limits).unwrap_or(1);
         let channels = blocks_of(nchan, alone, 1).collect();
-        (Blocks { channels, from: From::SortedCopy { memory } }, alone)
+        let copy = Blocks { channels, from: From::SortedCopy { memory } };
+        let traffic = |blocks: &Blocks| blocks.traffic(plan, limits.passes);
+        let is_better = blocks.channels.len() > 1
+            && source::bytes(plan, 0..nchan) <= limits.disk
+            && traffic(&copy) < traffic(&blocks);
+        if is_better { (copy, alone) } else { (blocks, most) }
     }
 
     /// The largest blocks whose visibilities fit beside batches that keep all threads at work, and the

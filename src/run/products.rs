@@ -119,7 +119,7 @@ impl Products {
 }
 
 /// The products and formats that a run writes.
-fn each(config: &Config) -> impl Iterator<Item = (Product, Format)> {
+pub(super) fn each(config: &Config) -> impl Iterator<Item = (Product, Format)> {
     let formats = |product: Product| config.formats.iter().map(move |&format| (product, format));
     config.products.iter().copied().flat_map(formats)
 }

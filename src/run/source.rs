@@ -16,7 +16,7 @@ use std::{
 use super::{plan::Plan, pool::Pool, timers::Timers};
 use crate::{
     error::Result,
-    ms::{RawBlock, SortedCopy},
+    ms::{RawBlock, ReadStats, SortedCopy},
 };
 
 /// How visibilities are read.
@@ -106,12 +106,12 @@ impl<'a> Source<'a> {
             From::Data => None,
             From::SortedCopy { memory } => return self.read_copy(channels, memory),
         };
-        let Some(block) = block else { return self.read(channels.clone()) };
+        let Some(block) = block else { return self.read(channels) };
         // What other processes image is not for this one to read.
         let of_block = &self.blocks.channels[block];
         let wanted = of_block.start.max(self.channels.start)..of_block.end.min(self.channels.end);
         if !holds(&wanted) {
-            return self.read(channels.clone());
+            return self.read(channels);
         }
         // Others wait, as they want the same block.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +120,7 @@ impl<'a> Source<'a> {
         }
         // Not both at a time.
         *held = None;
-        let raws = self.read(wanted)?;
+        let raws = self.read(&wanted)?;
         *held = Some(Held { block, raws: Arc::clone(&raws) });
         Ok(raws)
     }
@@ -133,15 +133,7 @@ impl<'a> Source<'a> {
                 None => Arc::clone(copy.insert(Arc::new(self.sort(memory)?))),
             }
         };
-        let read = |(spw, range)| {
-            let (raw, stats) = self.readers.run(|| copy.read(spw, range))?;
-            self.timers.add_read(&stats);
-            Ok(raw)
-        };
-        self.timers.time("read", || {
-            let needed = self.plan.sampling.needed(channels.clone()).into_iter();
-            needed.map(read).collect::<Result<Vec<_>>>().map(Arc::new)
-        })
+        self.collect(channels, |spw, range| copy.read(spw, range))
     }
 
     fn sort(&self, memory: u64) -> Result<SortedCopy> {
@@ -157,25 +149,29 @@ impl<'a> Source<'a> {
         })
     }
 
-    fn read(&self, channels: Range<usize>) -> Result<Arc<Vec<RawBlock>>> {
+    fn read(&self, channels: &Range<usize>) -> Result<Arc<Vec<RawBlock>>> {
+        self.collect(channels, |spw, range| self.plan.selected.read(spw, range))
+    }
+
+    /// What the channels need of each spectral window, by whichever way it is read.
+    fn collect(
+        &self,
+        channels: &Range<usize>,
+        read: impl Fn(usize, Range<usize>) -> Result<(RawBlock, ReadStats)> + Sync,
+    ) -> Result<Arc<Vec<RawBlock>>> {
         let read = |(spw, range)| {
-            let (raw, stats) = self.readers.run(|| self.plan.selected.read(spw, range))?;
+            let (raw, stats) = read(spw, range)?;
             self.timers.add_read(&stats);
             Ok(raw)
         };
+        let needed = self.plan.sampling.needed(channels.clone());
         self.timers.time("read", || {
-            let needed = self.plan.sampling.needed(channels).into_iter();
-            needed.map(read).collect::<Result<Vec<_>>>().map(Arc::new)
+            self.readers.run(|| needed.into_iter().map(read).collect::<Result<_>>().map(Arc::new))
         })
     }
 }
 
 /// Bytes of memory that the visibilities of image channels take as they are read.
 pub(super) fn bytes(plan: &Plan, channels: Range<usize>) -> u64 {
-    let sample = size_of::<num_complex::Complex32>() + size_of::<f32>();
-    let rows = |spw: usize| {
-        plan.selected.spws().iter().find(|s| s.id == spw).map_or(0, |selected| selected.rows.len())
-    };
-    let needed = plan.sampling.needed(channels).into_iter();
-    needed.map(|(spw, range)| (rows(spw) * range.len() * sample) as u64).sum()
+    SortedCopy::bytes(&plan.selected, &plan.sampling.needed(channels))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    cube::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis},
+    cube::{CubeReader, Plane, Sky, SkyAxes, SpectralAxis, staging::LIST},
     error::{Error, Result},
     ms::table::{Record, Table, Value},
 };
@@ -59,7 +59,7 @@ impl Part {
             let remedy = "bring it to a CASA image with CASA's importfits";
             return refuse("is a file, not a CASA image", remedy);
         }
-        if path.join("imageconcat.json").exists() {
+        if path.join(LIST).exists() {
             let remedy = "name the images that it is made of";
             return refuse("is a virtual concatenation itself", remedy);
         }

@@ -12,13 +12,10 @@ use super::{check_free, parts::Parts};
 use crate::{
     cube::{
         Format, Start,
-        staging::{NEW, Staging, incomplete, sync_directory},
+        staging::{LIST, NEW, Staging, incomplete, sync_directory},
     },
     error::{Error, Result},
 };
-
-/// The file that makes a directory a ConcatImage.
-const LIST: &str = "imageconcat.json";
 
 /// Makes `out` of references to the images, which stay.
 pub(super) fn refer(out: &Path, parts: &Parts, overwrite: bool) -> Result<PathBuf> {

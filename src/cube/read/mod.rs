@@ -7,6 +7,7 @@ mod virtual_image;
 use std::path::{Path, PathBuf};
 
 use crate::{
+    cube::staging::LIST,
     error::{Error, Result},
     geometry::Direction,
     mask::Mask,
@@ -90,7 +91,7 @@ impl CubeReader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let kind = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
-        let (axes, world, source) = if path.join("imageconcat.json").exists() {
+        let (axes, world, source) = if path.join(LIST).exists() {
             let (axes, world, parts) = virtual_image::open(path)?;
             (axes, world, Source::Virtual(parts))
         } else if kind.is_dir() {

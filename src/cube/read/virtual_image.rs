@@ -9,7 +9,10 @@ use std::{
 use serde::Deserialize;
 
 use super::{Axes, CubeReader, Plane, World};
-use crate::error::{Error, Result};
+use crate::{
+    cube::staging::LIST,
+    error::{Error, Result},
+};
 
 /// What the file holds, as far as it matters.
 #[derive(Debug, Deserialize)]
@@ -52,9 +55,9 @@ impl Parts {
 pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
     let bad = |problem: String| {
         let remedy = "make it anew (cubeclean concat, or CASA's ia.imageconcat)";
-        Error::data(path, "imageconcat.json", problem, remedy)
+        Error::data(path, LIST, problem, remedy)
     };
-    let file = path.join("imageconcat.json");
+    let file = path.join(LIST);
     let text = std::fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
     let concat: Concat =
         serde_json::from_str(&text).map_err(|e| bad(format!("cannot be read ({e})")))?;
@@ -64,7 +67,7 @@ pub(super) fn open(path: &Path) -> Result<(Axes, World, Parts)> {
     for name in &concat.images {
         let image = resolve(path, name);
         // An image that refers to itself would never end.
-        if image.join("imageconcat.json").exists() {
+        if image.join(LIST).exists() {
             return Err(bad(format!("refers to {name}, which is virtual itself")));
         }
         let part = CubeReader::open(&image)?;
