@@ -15,6 +15,8 @@
 //! UTC MJD seconds, unless a name says otherwise.
 
 pub mod error;
+#[cfg(target_os = "linux")]
+pub mod recycling;
 pub mod units;
 
 pub(crate) mod positioned;
