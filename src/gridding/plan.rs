@@ -129,14 +129,14 @@ impl OperatorPlan {
     ) -> Result<Self> {
         check(image, rows, freq_range_hz, pointings, options)?;
         let max_inverse_wavelength = freq_range_hz.1 / SPEED_OF_LIGHT;
-        let longest = |axis: usize| {
+        let furthest = |axis: usize| {
             let metres = rows.uvw_m.iter().fold(0.0, |max: f64, uvw| max.max(uvw[axis].abs()));
             metres * max_inverse_wavelength
         };
-        let (max_u, max_v, max_w) = (longest(0), longest(1), longest(2));
+        let (max_u, max_v, max_w) = (furthest(0), furthest(1), furthest(2));
         let precision =
             if options.accuracy >= F32_ACCURACY { Precision::F32 } else { Precision::F64 };
-        let design = Design::cheapest(image, max_u, rows.uvw_m.len(), precision, options)?;
+        let design = Design::cheapest(image, (max_u, max_v), rows.uvw_m.len(), precision, options)?;
         let Design { kernel, error, padding, grid, sample_cost } = design;
 
         let (wterm, terms) = match options.wterm {
@@ -197,19 +197,15 @@ impl OperatorPlan {
         self.wterm.factor(&self.passes[pass].term, &self.kernel, w)
     }
 
-    /// Screen of `pass` along image row `y`, one value per x.
+    /// Screen of `pass` along image row `y` for x = 0..=nx/2; x and nx/2·2 − x are as far from the image's
+    /// middle, and have the same.
     #[inline(always)] // so that it is compiled for the caller's vector instructions
-    pub fn screen_row(&self, pass: usize, y: usize, out: &mut [f64]) {
-        // Both sides of the image's middle are as far from it, so that one is computed.
-        let (m2, middle) = (self.image.m(y).powi(2), self.image.nx / 2);
-        let west = &mut out[..=middle];
-        for (x, r2) in west.iter_mut().enumerate() {
+    pub fn screen_west(&self, pass: usize, y: usize, out: &mut [f64]) {
+        let m2 = self.image.m(y).powi(2);
+        for (x, r2) in out.iter_mut().enumerate() {
             *r2 = self.image.l(x).powi(2) + m2;
         }
-        self.wterm.screen(&self.passes[pass].term, &self.kernel, west);
-        for x in middle + 1..self.image.nx {
-            out[x] = out[2 * middle - x];
-        }
+        self.wterm.screen(&self.passes[pass].term, &self.kernel, out);
     }
 
     /// The bins of a layer whose samples were observed at `freq_hz` (one per slot, NaN where the
@@ -360,7 +356,7 @@ impl Design {
     /// The design that keeps the accuracy at the least cost of a pass.
     fn cheapest(
         image: &ImageGrid,
-        max_u: f64,
+        longest: (f64, f64),
         rows: usize,
         precision: Precision,
         options: OperatorOptions,
@@ -377,7 +373,7 @@ impl Design {
                 if too_rough && padding < 2.0 {
                     return None;
                 }
-                let grid = UvGrid::new(image, &kernel, padding, max_u);
+                let grid = UvGrid::new(image, &kernel, padding, longest);
                 // Relative costs, measured on one core: a tap's complex multiply-add, and a complex
                 // FFT's per point and power of two.
                 let taps = (kernel.support() * kernel.support()) as f64;

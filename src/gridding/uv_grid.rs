@@ -17,12 +17,16 @@ use crate::geometry::ImageGrid;
 /// for pixel offsets p, q from the centre pixel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UvGrid {
-    /// Padded size along u (x of the image); even, of factors 2, 3, 5, 7.
+    /// Padded size along u (x of the image); a [`good_size`].
     pub nu: usize,
-    /// Padded size along v (y of the image); even, of factors 2, 3, 5, 7.
+    /// Padded size along v (y of the image); a [`good_size`].
     pub nv: usize,
     /// Columns transformed, cells u = 0..columns, at most nu/2 + 1: all that hold data.
     pub columns: usize,
+    /// The first grid row that samples touch.
+    pub first_row: usize,
+    /// Rows from there on that samples touch: as many above v = 0 as below, or all nv.
+    pub band: usize,
     /// Edge of a tile in cells, even. A row belongs to the tile of its cell; a tile's samples touch
     /// cells at most `tile/2` beyond it.
     pub tile: usize,
@@ -37,8 +41,13 @@ pub struct UvGrid {
 }
 
 impl UvGrid {
-    /// The grid of `image` padded by `padding`, for samples up to `max_u` wavelengths.
-    pub(super) fn new(image: &ImageGrid, kernel: &Kernel, padding: f64, max_u: f64) -> Self {
+    /// The grid of `image` padded by `padding`, for samples up to `max_u` and `max_v` wavelengths.
+    pub(super) fn new(
+        image: &ImageGrid,
+        kernel: &Kernel,
+        padding: f64,
+        (max_u, max_v): (f64, f64),
+    ) -> Self {
         let reach = kernel.support().div_ceil(2);
         // Half a tile must hold half a footprint and the drift over a group of channels.
         let tile = (2 * (reach + 1 + MIN_DRIFT)).next_multiple_of(8);
@@ -48,10 +57,15 @@ impl UvGrid {
         let (scale_u, scale_v) = (nu as f64 * image.cell_x, nv as f64 * image.cell_y);
         let last_cell = ((max_u * scale_u).floor() as usize).min(nu / 2);
         let columns = (last_cell + reach + 2).min(nu / 2 + 1);
+        let last_row = (max_v * scale_v).floor() as usize + reach + 2;
+        let (first_row, band) =
+            if last_row < nv / 2 { (nv / 2 - last_row, 2 * last_row + 1) } else { (0, nv) };
         Self {
             nu,
             nv,
             columns,
+            first_row,
+            band,
             tile,
             tiles_u: last_cell / tile + 1,
             tiles_v: nv.div_ceil(tile),
@@ -70,6 +84,15 @@ impl UvGrid {
         (self.tiles_u + 1) * self.tile
     }
 
+    /// The row of the band that holds −v where row `j` of it holds v.
+    pub fn opposite_row(&self, j: usize) -> usize {
+        match self.band < self.nv {
+            true => self.band - 1 - j,
+            // Rows count from −nv/2, which is its own opposite.
+            false => (self.nv - j) % self.nv,
+        }
+    }
+
     /// Cells that a sample may lie away from the cell its row is binned by.
     pub(super) fn drift(&self, kernel: &Kernel) -> f64 {
         (self.tile / 2 - kernel.support().div_ceil(2) - 1) as f64
@@ -84,18 +107,25 @@ impl UvGrid {
 /// Least drift, cells, that tiles leave room for.
 const MIN_DRIFT: usize = 2;
 
-/// The smallest even number ≥ `n` of factors 2, 3, 5, 7 only.
+/// A length ≥ `n`, even, of factors 2, 3, 5, 7 only, that transforms well: the smallest, from 128 on the
+/// smallest multiple of 8 whose factors 2 and 3 make up more than its factors 5 and 7. Others take up to twice as long
+/// per point (1372 = 4·7³: 4.4 ns, 1440: 2.1 ns, rustfft on AVX2).
 pub fn good_size(n: usize) -> usize {
-    let smooth = |n: usize| {
-        let rest = [2, 3, 5, 7].into_iter().fold(n, |mut rest, p| {
+    let without = |n: usize, factors: [usize; 2]| {
+        factors.into_iter().fold(n, |mut rest, p| {
             while rest.is_multiple_of(p) {
                 rest /= p;
             }
             rest
-        });
-        rest == 1
+        })
     };
-    (n.max(2).next_multiple_of(2)..).step_by(2).find(|&n| smooth(n)).expect("a power of 2 is one")
+    let good = |&n: &usize| {
+        let fives_and_sevens = without(n, [2, 3]);
+        let large = n >= 128;
+        without(fives_and_sevens, [5, 7]) == 1
+            && (!large || n.is_multiple_of(8) && fives_and_sevens * fives_and_sevens <= n)
+    };
+    (n.max(2).next_multiple_of(2)..).step_by(2).find(good).expect("a power of 2 is one")
 }
 
 #[cfg(test)]
@@ -104,7 +134,8 @@ mod tests {
 
     #[test]
     fn good_sizes() {
-        for (n, good) in [(0, 2), (17, 18), (22, 24), (1023, 1024), (1025, 1050), (12_001, 12_096)]
+        for (n, good) in
+            [(0, 2), (17, 18), (22, 24), (1023, 1024), (1025, 1080), (1371, 1440), (12_001, 12_096)]
         {
             assert_eq!(good_size(n), good);
         }

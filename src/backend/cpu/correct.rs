@@ -1,149 +1,185 @@
 //! Stages `correct` and `normalise`: the image's rows transformed, the kernel's transform divided out, the
 //! w-term's screen.
+//!
+//! Rows as far above the image's middle as below it have the same factors, so they are worked on together.
 
 use num_complex::Complex;
 use rayon::prelude::*;
-use realfft::ComplexToReal;
 
 use super::{
-    fft::{self, ROWS},
     grids::GridStack,
-    real::{Real, zero},
+    real::Real,
+    rows::RowPair,
     simd::{Vectorised, vectorised},
 };
 use crate::gridding::{OperatorPlan, Term};
 
-/// The factor of each pixel of image row `y` in `pass`.
-#[inline(always)]
-fn factors(plan: &OperatorPlan, pass: usize, y: usize, out: &mut [f64]) {
-    if plan.passes[pass].term == Term::Flat {
-        out.fill(1.0);
-    } else {
-        plan.screen_row(pass, y, out);
-    }
-    for (factor, cx) in out.iter_mut().zip(&plan.correction_x) {
-        *factor *= cx * plan.correction_y[y];
-    }
+/// Pairs of rows that one task works on: the rows after one share its cache lines of columns.
+const PAIRS: usize = 16;
+
+/// Rows of every channel, and the rows opposite to them.
+struct Piece<'a, X> {
+    /// The row nearest to the image's middle of those at or below it.
+    nearest: usize,
+    rows: usize,
+    /// Of each channel, ascending: rows `..=nearest`, and the rows opposite to them; none where these are
+    /// the same, or beyond the image.
+    channels: Vec<[&'a mut [X]; 2]>,
 }
 
-/// A few rows of every channel: `[chunk of ROWS rows][channel]`. They are done together, as they share
-/// their factors.
-fn by_rows<'a, T>(
-    slices: impl Iterator<Item = &'a mut [T]>,
-    row_len: usize,
-) -> Vec<Vec<&'a mut [T]>> {
-    let mut out: Vec<Vec<_>> = Vec::new();
-    for slice in slices {
-        for (i, rows) in slice.chunks_mut(ROWS * row_len).enumerate() {
-            if out.len() == i {
-                out.push(Vec::new());
+impl<'a, X> Piece<'a, X> {
+    /// The pieces of images of `ny` rows of `len` values.
+    fn split(slices: impl Iterator<Item = &'a mut [X]>, ny: usize, len: usize) -> Vec<Self> {
+        let middle = ny / 2;
+        let pairs = ny - 1 - middle;
+        let mut out: Vec<Self> = Vec::new();
+        for slice in slices {
+            let (edge, rest) = slice.split_at_mut((middle - pairs) * len);
+            let (low, rest) = rest.split_at_mut(pairs * len);
+            let (centre, high) = rest.split_at_mut(len);
+            let alone = [(0, edge), (middle, centre)].into_iter();
+            let alone = alone.filter(|(_, rows)| !rows.is_empty());
+            let together = low.rchunks_mut(PAIRS * len).zip(high.chunks_mut(PAIRS * len));
+            let together =
+                together.enumerate().map(|(i, (low, high))| (middle - 1 - i * PAIRS, [low, high]));
+            let pieces = alone.map(|(y, rows)| (y, [rows, &mut []])).chain(together);
+            for (i, (nearest, rows)) in pieces.enumerate() {
+                if out.len() == i {
+                    out.push(Self { nearest, rows: rows[0].len() / len, channels: Vec::new() });
+                }
+                out[i].channels.push(rows);
             }
-            out[i].push(rows);
         }
+        out
     }
-    out
+
+    /// The `i`th row from the middle on and the opposite one, which may be itself.
+    fn pair(&self, i: usize, ny: usize) -> [usize; 2] {
+        let y = self.nearest - i;
+        [y, if self.channels[0][1].is_empty() { y } else { 2 * (ny / 2) - y }]
+    }
 }
 
-/// `planes[i] += factors · images[i]`, the images' rows transformed from the spectra in the grids.
+/// The values of a piece's `i`th rows, in the order of [`Piece::pair`]; the second may be missing.
+fn rows_at<'b, X>(
+    [low, high]: &'b mut [&mut [X]; 2],
+    i: usize,
+    len: usize,
+) -> (&'b mut [X], Option<&'b mut [X]>) {
+    let at = low.len() - (i + 1) * len;
+    (&mut low[at..][..len], high.chunks_exact_mut(len).nth(i))
+}
+
+/// `planes[i] += factors · images[i]`, the images' rows transformed from the columns in the grids.
 pub(super) fn adjoint<T: Real>(
     plan: &OperatorPlan,
     pass: usize,
     stack: &GridStack<T>,
     planes: Vec<&mut [f32]>,
 ) {
-    let (nx, grid) = (plan.image.nx, &plan.grid);
-    let room = || {
-        let block = vec![zero(); ROWS * grid.columns];
-        (RowToImage::new(stack), block, vec![0.0; ROWS * nx])
-    };
-    let chunks = by_rows(planes.into_iter(), nx).into_par_iter().enumerate();
-    chunks.for_each_init(room, |(transform, block, factors), (chunk, channels)| {
-        let y0 = chunk * ROWS;
-        vectorised(RowFactors { plan, pass, y0, out: factors });
-        for (rows, channel) in channels.into_iter().zip(&stack.channels) {
-            fft::gather(plan, &channel.uv, y0, rows.len() / nx, block);
-            let spectra = block.chunks_exact(grid.columns);
-            for ((row, spectrum), factors) in
-                rows.chunks_exact_mut(nx).zip(spectra).zip(factors.chunks_exact(nx))
-            {
-                let image = transform.run(spectrum);
+    let (nx, ny, count) = (plan.image.nx, plan.image.ny, plan.grid.columns);
+    let pieces = Piece::split(planes.into_iter(), ny, nx).into_par_iter();
+    let room = || (RowPair::new(&*stack.rows_to_image), Factors::new(plan));
+    pieces.for_each_init(room, |(pair, factors), mut piece| {
+        for i in 0..piece.rows {
+            let y = piece.pair(i, ny);
+            vectorised(factors.at(plan, pass, y[0]));
+            let (west, east) = factors.of_row.split_at(nx / 2);
+            for (channel, grid) in piece.channels.iter_mut().zip(&stack.channels) {
+                let image = pair.to_image((&grid.rows, ny, count), y);
                 // Pixel offsets −nx/2.. lie at the end of the padded row.
-                let (west, east) = row.split_at_mut(nx / 2);
-                let (from, middle) = (image.len() - nx / 2, nx / 2);
-                vectorised(AddProduct(west, &image[from..], &factors[..middle]));
-                vectorised(AddProduct(east, image, &factors[middle..]));
+                let (image_west, image_east) = (&image[image.len() - nx / 2..], image);
+                let (row, opposite) = rows_at(channel, i, nx);
+                let (out_west, out_east) = row.split_at_mut(nx / 2);
+                vectorised(AddRe(out_west, image_west, west));
+                vectorised(AddRe(out_east, image_east, east));
+                if let Some(row) = opposite {
+                    let (out_west, out_east) = row.split_at_mut(nx / 2);
+                    vectorised(AddIm(out_west, image_west, west));
+                    vectorised(AddIm(out_east, image_east, east));
+                }
             }
         }
     });
 }
 
-/// `out += values · factors`.
-struct AddProduct<'a, T>(&'a mut [f32], &'a [T], &'a [f64]);
+/// `out += re(values) · factors`.
+struct AddRe<'a, T>(&'a mut [f32], &'a [Complex<T>], &'a [T]);
 
-impl<T: Real> Vectorised for AddProduct<'_, T> {
+impl<T: Real> Vectorised for AddRe<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let Self(out, values, factors) = self;
-        for ((out, value), factor) in out.iter_mut().zip(values).zip(factors) {
-            *out += (value.f64() * factor) as f32;
+        for ((out, value), &factor) in out.iter_mut().zip(values).zip(factors) {
+            *out += (value.re * factor).f32();
         }
     }
 }
 
-/// Factors of the image rows from `y0` on, as many as there are or fit into `out`.
-struct RowFactors<'a> {
-    plan: &'a OperatorPlan,
-    pass: usize,
-    y0: usize,
-    out: &'a mut [f64],
-}
+/// `out += im(values) · factors`.
+struct AddIm<'a, T>(&'a mut [f32], &'a [Complex<T>], &'a [T]);
 
-impl Vectorised for RowFactors<'_> {
+impl<T: Real> Vectorised for AddIm<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { plan, pass, y0, out } = self;
-        for (row, y) in out.chunks_exact_mut(plan.image.nx).zip(y0..plan.image.ny) {
-            factors(plan, pass, y, row);
+        let Self(out, values, factors) = self;
+        for ((out, value), &factor) in out.iter_mut().zip(values).zip(factors) {
+            *out += (value.im * factor).f32();
         }
     }
 }
 
-/// The transform of a row's spectrum to the padded row, and what it needs.
-struct RowToImage<'a, T: Real> {
-    transform: &'a dyn ComplexToReal<T>,
-    spectrum: Vec<Complex<T>>,
-    row: Vec<T>,
-    scratch: Vec<Complex<T>>,
+/// The factors of one image row, in the precision that they are used in.
+struct Factors<T> {
+    /// West of the image's middle, and there.
+    screen: Vec<f64>,
+    of_row: Vec<T>,
 }
 
-impl<'a, T: Real> RowToImage<'a, T> {
-    fn new(stack: &'a GridStack<T>) -> Self {
-        let transform = &*stack.rows_to_image;
-        Self {
-            spectrum: transform.make_input_vec(),
-            row: transform.make_output_vec(),
-            scratch: transform.make_scratch_vec(),
-            transform,
-        }
+impl<T: Real> Factors<T> {
+    fn new(plan: &OperatorPlan) -> Self {
+        let nx = plan.image.nx;
+        Self { screen: vec![1.0; nx / 2 + 1], of_row: vec![T::zero(); nx] }
     }
 
-    /// The padded row of the spectrum that begins with `used`, and is zero beyond.
-    fn run(&mut self, used: &[Complex<T>]) -> &[T] {
-        self.spectrum[..used.len()].copy_from_slice(used);
-        self.spectrum[used.len()..].fill(zero());
-        // A real image has real values here; gridding sums only the half plane.
-        self.spectrum[0].im = T::zero();
-        if self.row.len().is_multiple_of(2) {
-            self.spectrum[self.row.len() / 2].im = T::zero();
+    /// The work of computing those of row `y` in `pass`.
+    fn at<'a>(&'a mut self, plan: &'a OperatorPlan, pass: usize, y: usize) -> RowFactors<'a, T> {
+        RowFactors { plan, pass, y, factors: self }
+    }
+}
+
+/// Factors of image row `y` in `pass`, to be computed.
+struct RowFactors<'a, T> {
+    plan: &'a OperatorPlan,
+    pass: usize,
+    y: usize,
+    factors: &'a mut Factors<T>,
+}
+
+impl<T: Real> Vectorised for RowFactors<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { plan, pass, y, factors: Factors { screen, of_row } } = self;
+        if plan.passes[pass].term != Term::Flat {
+            plan.screen_west(pass, y, screen);
         }
-        self.transform
-            .process_with_scratch(&mut self.spectrum, &mut self.row, &mut self.scratch)
-            .expect("buffers made for this transform");
-        &self.row
+        let along_y = plan.correction_y[y];
+        let along_x = &plan.correction_x[..screen.len()];
+        for ((out, screen), cx) in of_row.iter_mut().zip(&*screen).zip(along_x) {
+            *out = T::of(screen * cx * along_y);
+        }
+        // Both sides are as far from the middle.
+        let middle = screen.len() - 1;
+        let (west, east) = of_row.split_at_mut(screen.len().min(plan.image.nx));
+        for (out, &mirrored) in east.iter_mut().zip(west[..middle].iter().rev()) {
+            *out = mirrored;
+        }
     }
 }
 
@@ -154,49 +190,52 @@ pub(super) fn forward<T: Real>(
     planes: &[&[f32]],
     stack: &mut GridStack<T>,
 ) {
-    let (nx, nu, columns) = (plan.image.nx, plan.grid.nu, plan.grid.columns);
+    let (nx, ny, columns) = (plan.image.nx, plan.image.ny, plan.grid.columns);
     let GridStack { channels, rows_to_uv, .. } = stack;
-    let room = || {
-        let transform = (
-            rows_to_uv.make_input_vec(),
-            rows_to_uv.make_output_vec(),
-            rows_to_uv.make_scratch_vec(),
-        );
-        (transform, vec![0.0; ROWS * nx])
-    };
-    let spectra = channels.iter_mut().take(planes.len()).map(|grid| &mut *grid.rows);
-    let chunks = by_rows(spectra, columns).into_par_iter().enumerate();
-    chunks.for_each_init(room, |((row, spectrum, scratch), factors), (chunk, channels)| {
-        let y0 = chunk * ROWS;
-        vectorised(RowFactors { plan, pass, y0, out: factors });
-        for (spectra, plane) in channels.into_iter().zip(planes) {
-            let pixels = plane[y0 * nx..].chunks_exact(nx).zip(factors.chunks_exact(nx));
-            for (out, (pixels, factors)) in spectra.chunks_exact_mut(columns).zip(pixels) {
-                row[nx - nx / 2..nu - nx / 2].fill(T::zero());
-                let middle = nx / 2;
-                vectorised(Product(&mut row[nu - middle..], &pixels[..middle], factors));
-                vectorised(Product(&mut row[..nx - middle], &pixels[middle..], &factors[middle..]));
-                rows_to_uv
-                    .process_with_scratch(row, spectrum, scratch)
-                    .expect("buffers made for this transform");
-                out.copy_from_slice(&spectrum[..columns]);
+    let spectra = channels.iter_mut().take(planes.len()).map(|grid| &mut grid.rows[..ny * columns]);
+    let pieces = Piece::split(spectra, ny, columns).into_par_iter();
+    let room = || (RowPair::new(&**rows_to_uv), Factors::new(plan));
+    pieces.for_each_init(room, |(pair, factors), mut piece| {
+        for i in 0..piece.rows {
+            let y = piece.pair(i, ny);
+            vectorised(factors.at(plan, pass, y[0]));
+            for (channel, plane) in piece.channels.iter_mut().zip(planes) {
+                let rows = y.map(|y| &plane[y * nx..][..nx]);
+                let (spectrum, opposite) = rows_at(channel, i, columns);
+                let factors = &factors.of_row[..];
+                let fill = |padded: &mut [Complex<T>]| vectorised(Fill { padded, rows, factors });
+                pair.to_uv(fill, spectrum, opposite);
             }
         }
     });
 }
 
-/// `out = values · factors`.
-struct Product<'a, T>(&'a mut [T], &'a [f32], &'a [f64]);
+/// `padded = factors · rows`, pixel offsets −nx/2.. at its end.
+struct Fill<'a, T> {
+    padded: &'a mut [Complex<T>],
+    rows: [&'a [f32]; 2],
+    factors: &'a [T],
+}
 
-impl<T: Real> Vectorised for Product<'_, T> {
+impl<T: Real> Vectorised for Fill<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self(out, values, factors) = self;
-        for ((out, &value), factor) in out.iter_mut().zip(values).zip(factors) {
-            *out = T::of(f64::from(value) * factor);
-        }
+        let Self { padded, rows: [a, b], factors } = self;
+        let middle = factors.len() / 2;
+        let east = factors.len() - middle;
+        let west = padded.len() - middle;
+        padded[east..west].fill(Complex::new(T::zero(), T::zero()));
+        let mut product = |at: usize, x: std::ops::Range<usize>| {
+            let values = a[x.clone()].iter().zip(&b[x.clone()]).zip(&factors[x.clone()]);
+            for (out, ((&a, &b), &factor)) in padded[at..at + x.len()].iter_mut().zip(values) {
+                let (a, b) = (T::of(f64::from(a)), T::of(f64::from(b)));
+                *out = Complex::new(a * factor, b * factor);
+            }
+        };
+        product(west, 0..middle);
+        product(0, middle..factors.len());
     }
 }
 

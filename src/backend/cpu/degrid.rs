@@ -69,7 +69,7 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
     fn run(self) {
         let Self { plan, pass, taps, uv, sorted, start, predicted } = self;
         let grid = &plan.grid;
-        let (nv, bins) = (grid.nv, &*sorted.bins);
+        let (band, bins) = (grid.band, &*sorted.bins);
         let flat = plan.passes[pass].term == Term::Flat;
         for (i, predicted) in (start..).zip(predicted) {
             if sorted.weight[i] == 0.0 {
@@ -84,10 +84,10 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
             let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
             let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
             let column = (first_u + grid.halo() as isize) as usize;
-            let row = first_v + (nv / 2) as isize;
-            let columns = uv[column * nv..(column + W) * nv].chunks_exact(nv);
+            let row = first_v + (grid.nv / 2) as isize - grid.first_row as isize;
+            let columns = uv[column * band..(column + W) * band].chunks_exact(band);
             let mut sums = [zero::<T>(); W];
-            if row >= 0 && row as usize + W <= nv {
+            if row >= 0 && row as usize + W <= band {
                 let row = row as usize;
                 for (column, &tap) in columns.zip(&taps_u) {
                     let cells: &[Complex<T>; W] =
@@ -98,9 +98,10 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
                     }
                 }
             } else {
+                // Over the edge ±nv/2: the band is all rows.
                 for (column, &tap) in columns.zip(&taps_u) {
                     for (n, sum) in sums.iter_mut().enumerate() {
-                        let cell = column[(row + n as isize).rem_euclid(nv as isize) as usize];
+                        let cell = column[(row + n as isize).rem_euclid(band as isize) as usize];
                         sum.re += cell.re * tap;
                         sum.im += cell.im * tap;
                     }

@@ -75,7 +75,7 @@ fn strips<'a, T>(
     uv: &'a mut [Complex<T>],
 ) -> impl Iterator<Item = Strip<'a, T>> {
     let tiles_u = grid.tiles_u;
-    uv[phase * grid.tile * grid.nv..].chunks_mut(2 * grid.tile * grid.nv).enumerate().map(
+    uv[phase * grid.tile * grid.band..].chunks_mut(2 * grid.tile * grid.band).enumerate().map(
         move |(i, columns)| {
             let tile_u = 2 * i + phase;
             Strip { layers, tile_u: (tile_u < tiles_u).then_some(tile_u), columns }
@@ -102,7 +102,7 @@ impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
         let Self { plan, pass, source, taps, layer, tile_u, columns } = self;
         let LayerSamples { sorted, predicted } = layer;
         let grid = &plan.grid;
-        let (nv, bins) = (grid.nv, &*sorted.bins);
+        let (band, bins) = (grid.band, &*sorted.bins);
         let first_column = (tile_u * grid.tile) as isize - grid.halo() as isize;
         let flat = plan.passes[pass].term == Term::Flat;
         for i in bins.strip(grid, tile_u) {
@@ -128,9 +128,9 @@ impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
             let footprint: [Complex<T>; W] =
                 std::array::from_fn(|n| Complex::new(re * taps_v[n], im * taps_v[n]));
             let column = (first_u - first_column) as usize;
-            let row = first_v + (nv / 2) as isize;
-            let columns = columns[column * nv..(column + W) * nv].chunks_exact_mut(nv);
-            if row >= 0 && row as usize + W <= nv {
+            let row = first_v + (grid.nv / 2) as isize - grid.first_row as isize;
+            let columns = columns[column * band..(column + W) * band].chunks_exact_mut(band);
+            if row >= 0 && row as usize + W <= band {
                 let row = row as usize;
                 for (column, &tap) in columns.zip(&taps_u) {
                     let cells: &mut [Complex<T>; W] =
@@ -141,9 +141,11 @@ impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
                     }
                 }
             } else {
+                // Over the edge ±nv/2: the band is all rows.
                 for (column, &tap) in columns.zip(&taps_u) {
                     for (n, value) in footprint.iter().enumerate() {
-                        let cell = &mut column[(row + n as isize).rem_euclid(nv as isize) as usize];
+                        let cell =
+                            &mut column[(row + n as isize).rem_euclid(band as isize) as usize];
                         cell.re += value.re * tap;
                         cell.im += value.im * tap;
                     }

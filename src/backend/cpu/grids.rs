@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 
 use super::real::{Real, zero};
@@ -18,6 +17,9 @@ pub enum CpuGrids {
 }
 
 /// Grids of one precision, and their transforms.
+///
+/// Two rows of an image, which are real, are transformed as the real and the imaginary part of one: what a
+/// real transform of odd factors costs is nearly what a complex one of that length does.
 pub struct GridStack<T: Real> {
     /// One per channel.
     pub(super) channels: Vec<Grid<T>>,
@@ -25,19 +27,23 @@ pub struct GridStack<T: Real> {
     pub(super) columns_to_image: Arc<dyn Fft<T>>,
     /// Length nv, sign +: image → uv.
     pub(super) columns_to_uv: Arc<dyn Fft<T>>,
-    /// Length nu.
-    pub(super) rows_to_image: Arc<dyn ComplexToReal<T>>,
-    /// Length nu.
-    pub(super) rows_to_uv: Arc<dyn RealToComplex<T>>,
+    /// Length nu, sign +: uv → image.
+    pub(super) rows_to_image: Arc<dyn Fft<T>>,
+    /// Length nu, sign −: image → uv.
+    pub(super) rows_to_uv: Arc<dyn Fft<T>>,
 }
 
 /// One channel.
 pub struct Grid<T> {
-    /// `[stored column][nv]`, see [`crate::gridding::UvGrid`].
+    /// `[stored column][row of the band]`, see [`crate::gridding::UvGrid`].
     pub(super) uv: Vec<Complex<T>>,
-    /// `[image row y][column u]`: transforms of a model's rows, on their way to the columns.
+    /// Columns transformed along v, or to be, at the rows of the image alone: `[block of columns][image row
+    /// y][column of the block]` on the way to the image, `[image row y][column u]` on the way to the grid.
     pub(super) rows: Vec<Complex<T>>,
 }
+
+/// Columns of a block: what is read of one row of a block, and of the row after it, shares a cache line.
+pub(super) const COLUMNS: usize = 4;
 
 impl CpuGrids {
     /// Zero grids for `n` channels.
@@ -54,24 +60,31 @@ impl CpuGrids {
             Precision::F32 => 4,
             Precision::F64 => 8,
         };
-        let uv = plan.grid.stored_columns() * plan.grid.nv;
-        2 * real * (uv + plan.image.ny * plan.grid.columns)
+        2 * real * (uv_cells(plan) + row_cells(plan))
     }
+}
+
+/// Cells that are stored of a channel's grid.
+fn uv_cells(plan: &OperatorPlan) -> usize {
+    plan.grid.stored_columns() * plan.grid.band
+}
+
+/// Cells of a channel between the transforms of columns and of rows.
+fn row_cells(plan: &OperatorPlan) -> usize {
+    plan.image.ny * plan.grid.columns.next_multiple_of(COLUMNS)
 }
 
 impl<T: Real> GridStack<T> {
     fn new(plan: &OperatorPlan, n: usize) -> Self {
-        let (mut columns, mut rows) = (FftPlanner::new(), RealFftPlanner::new());
-        let channel = |_| Grid {
-            uv: vec![zero(); plan.grid.stored_columns() * plan.grid.nv],
-            rows: vec![zero(); plan.image.ny * plan.grid.columns],
-        };
+        let mut planner = FftPlanner::new();
+        let channel =
+            |_| Grid { uv: vec![zero(); uv_cells(plan)], rows: vec![zero(); row_cells(plan)] };
         Self {
             channels: (0..n).map(channel).collect(),
-            columns_to_image: columns.plan_fft_forward(plan.grid.nv),
-            columns_to_uv: columns.plan_fft_inverse(plan.grid.nv),
-            rows_to_image: rows.plan_fft_inverse(plan.grid.nu),
-            rows_to_uv: rows.plan_fft_forward(plan.grid.nu),
+            columns_to_image: planner.plan_fft_forward(plan.grid.nv),
+            columns_to_uv: planner.plan_fft_inverse(plan.grid.nv),
+            rows_to_image: planner.plan_fft_inverse(plan.grid.nu),
+            rows_to_uv: planner.plan_fft_forward(plan.grid.nu),
         }
     }
 }

@@ -14,6 +14,7 @@ mod multiscale;
 mod operators;
 mod planes;
 mod real;
+mod rows;
 mod samples;
 mod simd;
 mod taps;
