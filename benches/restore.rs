@@ -27,7 +27,9 @@ fn main() {
             let mut times: Vec<f64> = (0..3)
                 .map(|_| {
                     let start = Instant::now();
-                    black_box(restore(&grid, &model, &residual, None, &beam).expect("an image"));
+                    black_box(
+                        restore(&grid, &model, residual.clone(), None, &beam).expect("an image"),
+                    );
                     start.elapsed().as_secs_f64() * 1e3
                 })
                 .collect();

@@ -117,6 +117,56 @@ impl PrimaryBeam {
         freq_hz: f64,
         pblimit: f64,
     ) -> Result<Vec<f32>> {
+        let mut plane = Vec::with_capacity(grid.npix());
+        self.plane_into(&mut plane, grid, pointing, freq_hz, pblimit)?;
+        Ok(plane)
+    }
+
+    /// The same, in place of what `plane` holds.
+    ///
+    /// # Errors
+    /// As [`Self::plane`].
+    pub fn plane_into(
+        &self,
+        plane: &mut Vec<f32>,
+        grid: &ImageGrid,
+        pointing: &Direction,
+        freq_hz: f64,
+        pblimit: f64,
+    ) -> Result<()> {
+        plane.resize(grid.npix(), 0.0);
+        self.each_row(grid, pointing, freq_hz, pblimit, |y, row| {
+            plane[y * grid.nx..][..grid.nx].copy_from_slice(row);
+        })
+    }
+
+    /// Where the `.pb` plane is not 0, as [`pb_mask`] of it.
+    ///
+    /// # Errors
+    /// As [`Self::plane`].
+    pub fn mask(
+        &self,
+        grid: &ImageGrid,
+        pointing: &Direction,
+        freq_hz: f64,
+        pblimit: f64,
+    ) -> Result<Mask> {
+        let mut mask = Mask::new(grid.nx, grid.ny, false);
+        self.each_row(grid, pointing, freq_hz, pblimit, |y, row| {
+            mask.set_row(y, row, |power| power > 0.0);
+        })?;
+        Ok(mask)
+    }
+
+    /// Calls `take(y, values)` for each row of the `.pb` plane, in any order.
+    fn each_row(
+        &self,
+        grid: &ImageGrid,
+        pointing: &Direction,
+        freq_hz: f64,
+        pblimit: f64,
+        mut take: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
         let Some((x0, y0)) = grid.sky_to_pixel(pointing) else {
             return Err(Error::parameter(
                 "phasecenter",
@@ -137,15 +187,9 @@ impl PrimaryBeam {
         let n0 = n_minus_1(l0 * l0 + m0 * m0);
         let limit = pblimit.abs() as f32;
         let (scale, reach) = (self.table_scale(freq_hz), self.reach(limit));
-        let mut plane = vec![0.0f32; grid.npix()];
+        let mut row = vec![0.0f32; grid.nx];
         let mut positions = vec![0.0; columns];
-        for y in 0..grid.ny {
-            let (above, from_here) = plane.split_at_mut(y * grid.nx);
-            let row = &mut from_here[..grid.nx];
-            if mirrored && y > cy {
-                row.copy_from_slice(&above[(2 * cy - y) * grid.nx..][..grid.nx]);
-                continue;
-            }
+        for y in 0..if mirrored { cy + 1 } else { grid.ny } {
             let m = grid.m(y);
             let dm2 = (m - m0).powi(2);
             // Apart from the look-up, so that it becomes vector instructions.
@@ -156,15 +200,19 @@ impl PrimaryBeam {
                 let sin2 = chord2 * (1.0 - 0.25 * chord2);
                 *position = if chord2 < 2.0 { scale * sin2 } else { f64::INFINITY };
             }
-            for (value, &position) in row.iter_mut().zip(&positions).filter(|(_, p)| **p <= reach) {
-                let power = self.at(position);
+            for (value, &position) in row.iter_mut().zip(&positions) {
+                let power = if position <= reach { self.at(position) } else { 0.0 };
                 *value = if power >= limit { power } else { 0.0 };
             }
             for x in columns..grid.nx {
                 row[x] = row[2 * cx - x];
             }
+            take(y, &row);
+            if mirrored && y < cy && 2 * cy - y < grid.ny {
+                take(2 * cy - y, &row);
+            }
         }
-        Ok(plane)
+        Ok(())
     }
 }
 
@@ -179,9 +227,11 @@ pub fn pb_mask(pb: &[f32], grid: &ImageGrid) -> Mask {
     Mask::from_values(grid.nx, grid.ny, pb, |value| value > 0.0)
 }
 
-/// `image / pb` where the beam is above |pblimit|, 0 elsewhere.
-pub fn pbcor(image: &[f32], pb: &[f32]) -> Vec<f32> {
-    image.iter().zip(pb).map(|(&i, &b)| if b > 0.0 { i / b } else { 0.0 }).collect()
+/// `image / pb` where the beam is above |pblimit|, 0 elsewhere, in place of the image.
+pub fn pbcor(image: &mut [f32], pb: &[f32]) {
+    for (value, &power) in image.iter_mut().zip(pb) {
+        *value = if power > 0.0 { *value / power } else { 0.0 };
+    }
 }
 
 #[cfg(test)]
@@ -232,7 +282,8 @@ mod tests {
         let mask = pb_mask(&plane, &grid);
         assert!(mask.count() > 1000);
         assert!(mask.pixels().all(|i| plane[i] >= 0.1));
-        let flat = pbcor(&plane, &plane);
+        let mut flat = plane.clone();
+        pbcor(&mut flat, &plane);
         assert!(flat.iter().zip(&plane).all(|(&f, &p)| f == if p > 0.0 { 1.0 } else { 0.0 }));
     }
 

@@ -56,14 +56,15 @@ impl ResidualMatch {
 }
 
 /// The restored plane (`ny·nx` values, Jy/beam of `target`) of a model (Jy/pixel) and a residual
-/// (Jy/beam) whose PSF has the beam `own`. Without an own beam the residual is left as it is.
+/// (Jy/beam) whose PSF has the beam `own`, in place of the residual. Without an own beam the residual is left as
+/// it is.
 ///
 /// # Errors
 /// A beam far larger than the image.
 pub fn restore(
     grid: &ImageGrid,
     model: &[f32],
-    residual: &[f32],
+    residual: Vec<f32>,
     own: Option<&Beam>,
     target: &Beam,
 ) -> Result<Vec<f32>> {
@@ -72,9 +73,9 @@ pub fn restore(
             let patch = Patch::new(&kernel, grid)?;
             let sum: f64 = patch.values.iter().map(|&v| f64::from(v)).sum();
             let scale = target.solid_angle() / own.solid_angle() / sum;
-            convolve(grid, residual, &patch, scale as f32)
+            convolve(grid, &residual, &patch, scale as f32)
         }
-        _ => residual.to_vec(),
+        _ => residual,
     };
     add_model(grid, model, target, image)
 }
@@ -243,7 +244,7 @@ mod tests {
                 model[y * nx + x] = flux;
             }
             for target in [beam(6.0, 3.0, 35.0), beam(1.2, 0.8, -60.0), beam(50.0, 40.0, 10.0)] {
-                let image = restore(&grid, &model, &residual, None, &target).unwrap();
+                let image = restore(&grid, &model, residual.clone(), None, &target).unwrap();
                 let exact = brute_force(&grid, &model, &target);
                 for i in 0..nx * ny {
                     let expected = exact[i] + f64::from(residual[i]);
@@ -266,7 +267,7 @@ mod tests {
         let patch = Patch::new(&target, &grid).unwrap();
         let count = (0..nx * ny).filter(|&i| inside(i)).count();
         assert!(count * patch.values.len() > TRANSFORM_COST * grid.npix() * 11, "not dense enough");
-        let image = restore(&grid, &model, &residual, None, &target).unwrap();
+        let image = restore(&grid, &model, residual.clone(), None, &target).unwrap();
         let exact = brute_force(&grid, &model, &target);
         let peak = exact.iter().fold(0.0, |peak: f64, v| peak.max(*v));
         for i in 0..nx * ny {
@@ -284,7 +285,7 @@ mod tests {
         let kernel = target.deconvolve(&own).unwrap();
         assert_eq!(ResidualMatch::new(&own, &target, &grid), ResidualMatch::Convolve(kernel));
         let model = vec![0.0; grid.npix()];
-        let image = restore(&grid, &model, &residual, Some(&own), &target).unwrap();
+        let image = restore(&grid, &model, residual.clone(), Some(&own), &target).unwrap();
         // Flux per solid angle is kept: ∫k = solid angle of the kernel.
         let scale = target.solid_angle() / own.solid_angle() / kernel.solid_angle();
         for (ours, exact) in image.iter().zip(brute_force(&grid, &residual, &kernel)) {
@@ -294,8 +295,8 @@ mod tests {
         let big = ImageGrid { nx: 128, ny: 128, ..grid };
         let mut point = vec![0.0; big.npix()];
         point[64 * 128 + 64] = 1.0;
-        let source = restore(&big, &point, &vec![0.0; big.npix()], None, &own).unwrap();
-        let image = restore(&big, &vec![0.0; big.npix()], &source, Some(&own), &target).unwrap();
+        let source = restore(&big, &point, vec![0.0; big.npix()], None, &own).unwrap();
+        let image = restore(&big, &vec![0.0; big.npix()], source, Some(&own), &target).unwrap();
         assert!((image[64 * 128 + 64] - 1.0).abs() < 1e-5);
     }
 
@@ -315,8 +316,8 @@ mod tests {
         assert_eq!(ResidualMatch::new(&own, &thin, &grid), ResidualMatch::AsIs);
         assert_eq!(ResidualMatch::new(&own, &beam(4.0, 4.0, 0.0), &grid), ResidualMatch::TooNarrow);
         let residual = noise(256);
-        let image =
-            restore(&grid, &[0.0; 256], &residual, Some(&own), &beam(4.0, 4.0, 0.0)).unwrap();
+        let image = restore(&grid, &[0.0; 256], residual.clone(), Some(&own), &beam(4.0, 4.0, 0.0))
+            .unwrap();
         assert_eq!(image, residual);
     }
 
@@ -328,7 +329,7 @@ mod tests {
         let (own, target) = (beam(4.0, 3.0, 20.0), beam(8.0, 6.0, -40.0));
         let of = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| restore(&grid, &model, &residual, Some(&own), &target).unwrap())
+            pool.install(|| restore(&grid, &model, residual.clone(), Some(&own), &target).unwrap())
         };
         assert_eq!(of(1), of(4));
     }
@@ -337,6 +338,6 @@ mod tests {
     fn an_absurd_beam_is_refused() {
         let grid = grid(8, 8);
         let model = vec![1.0; 64];
-        assert!(restore(&grid, &model, &model, None, &beam(1e9, 1e9, 0.0)).is_err());
+        assert!(restore(&grid, &model, model.clone(), None, &beam(1e9, 1e9, 0.0)).is_err());
     }
 }

@@ -283,6 +283,11 @@ impl<B: Gridder> Batch<'_, B> {
         self.backend.get(&self.residual, channel)
     }
 
+    /// The same to look at, as [`Self::psf_view`].
+    pub fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        self.backend.view(&self.residual, channel)
+    }
+
     /// A channel's model, brought to the host.
     pub fn model_plane(&self, channel: usize) -> Result<Vec<f32>> {
         self.backend.get(&self.model, channel)

@@ -10,7 +10,7 @@ mod history;
 mod record;
 mod rollback;
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use rayon::prelude::*;
 
@@ -40,8 +40,8 @@ pub trait Cycles {
     fn model_flux(&self, _channel: usize) -> f64 {
         0.0
     }
-    /// A channel's residual, `ny·nx` values.
-    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>>;
+    /// A channel's residual, `ny·nx` values, to look at.
+    fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>>;
     /// The residuals' peaks within masks.
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>>;
     /// The minor cycle.
@@ -67,8 +67,8 @@ impl<B: Gridder + Minor> Cycles for Batch<'_, B> {
         Batch::model_flux(self, channel)
     }
 
-    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        Batch::residual_plane(self, channel)
+    fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        Batch::residual_view(self, channel)
     }
 
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
@@ -282,11 +282,11 @@ fn survey(
             states.iter_mut().filter(|s| s.has_data && s.result.is_open()).collect();
         // As many planes are on the host at a time as there are threads to look at them.
         for states in waiting.chunks_mut(rayon::current_num_threads()) {
-            let planes: Vec<Vec<f32>> = states
+            let planes: Vec<Cow<'_, [f32]>> = states
                 .iter()
                 .map(|state| match state.mask.needs_residual() || params.nsigma > 0.0 {
-                    true => batch.residual_plane(state.index),
-                    false => Ok(Vec::new()),
+                    true => batch.residual_view(state.index),
+                    false => Ok(Cow::Borrowed(&[][..])),
                 })
                 .collect::<Result<_>>()?;
             states

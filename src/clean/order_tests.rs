@@ -39,8 +39,8 @@ impl Cycles for Recorder {
         self.inner.sumwt()
     }
 
-    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        self.inner.residual_plane(channel)
+    fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        self.inner.residual_view(channel)
     }
 
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {

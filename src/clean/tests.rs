@@ -133,8 +133,8 @@ impl<B: Minor> Cycles for Synthetic<B> {
         &self.sumwt
     }
 
-    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        self.backend.get(&self.residual, channel)
+    fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        self.backend.view(&self.residual, channel)
     }
 
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {

@@ -62,14 +62,19 @@ impl Mask {
         if nx == 0 || ny == 0 {
             return mask;
         }
-        let rows = mask.bits.chunks_exact_mut(mask.words_per_row);
-        for (words, row) in rows.zip(values.chunks_exact(nx)) {
-            for (word, chunk) in words.iter_mut().zip(row.chunks(64)) {
-                let bit = |(i, &value)| u64::from(inside(value)) << i;
-                *word = chunk.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
-            }
+        for (y, row) in values.chunks_exact(nx).enumerate().take(ny) {
+            mask.set_row(y, row, &inside);
         }
         mask
+    }
+
+    /// Puts the pixels of row `y` in whose value (`nx` of them) is `inside`, the others out.
+    pub fn set_row<T: Copy>(&mut self, y: usize, values: &[T], inside: impl Fn(T) -> bool) {
+        let words = &mut self.bits[y * self.words_per_row..][..self.words_per_row];
+        for (word, chunk) in words.iter_mut().zip(values.chunks(64)) {
+            let bit = |(i, &value)| u64::from(inside(value)) << i;
+            *word = chunk.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
+        }
     }
 
     /// Pixels along x.

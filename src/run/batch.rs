@@ -31,7 +31,7 @@ use crate::{
     error::Result,
     mask::{Mask, MaskPolicy},
     ms::{VisBlock, resample},
-    pb::{pb_mask, pbcor},
+    pb::pbcor,
     report::{Event, Progress},
     restore::restore,
     weighting::{CubeDensity, Weighting},
@@ -68,8 +68,8 @@ pub(super) struct Cleaned<'a, B: Backend> {
 
 /// A channel that has left the backend's memory.
 pub(super) struct Finished {
-    /// The PSF, if it is a product.
-    psf: Option<Vec<f32>>,
+    /// The PSF; empty if it is no product and was not in the host's memory anyway.
+    psf: Vec<f32>,
     residual: Vec<f32>,
     model: Vec<f32>,
     sumwt: f64,
@@ -148,10 +148,8 @@ impl Job<'_> {
         }
         let grid = &self.plan.grid;
         let inside = self.timers.time("pb", || {
-            let inside = channels.clone().into_par_iter().map(|channel| {
-                Ok(pb_mask(&self.plan.primary_beam_plane(channel, self.config.pblimit)?, grid))
-            });
-            inside.collect::<Result<Vec<Mask>>>()
+            let inside = |channel| self.plan.primary_beam_mask(channel, self.config.pblimit);
+            channels.clone().into_par_iter().map(inside).collect::<Result<Vec<Mask>>>()
         })?;
         self.check_stop()?;
         let before = backend.traffic();
@@ -179,7 +177,6 @@ impl Job<'_> {
                 let planes = psf.into_iter().zip(residual).zip(model).zip(batch.sumwt());
                 let finished =
                     planes.zip(of).map(|((((psf, residual), model), &sumwt), (result, inside))| {
-                        let psf = has_psf.then_some(psf);
                         Finished { psf, residual, model, sumwt, inside, result }
                     });
                 Ok(finished.collect())
@@ -188,7 +185,7 @@ impl Job<'_> {
                 let of: Vec<_> = of.collect();
                 let bring = |(i, (result, inside))| {
                     Ok(Finished {
-                        psf: has_psf.then(|| batch.psf_plane(i)).transpose()?,
+                        psf: if has_psf { batch.psf_plane(i)? } else { Vec::new() },
                         residual: batch.residual_plane(i)?,
                         model: batch.model_plane(i)?,
                         sumwt: batch.sumwt()[i],
@@ -213,36 +210,42 @@ impl Job<'_> {
         let start = std::time::Instant::now();
         let write = |channel: Finished| {
             self.check_stop()?;
-            self.write_channel(&channel, restoring, products)
+            self.write_channel(channel, restoring, products)
         };
         let written = finished.into_par_iter().map(write).collect();
         self.timers.add("restore and write", start.elapsed());
         written
     }
 
+    /// Planes are large, so each is made in the place of one that is written already: mask and primary beam in the
+    /// PSF's, the restored images in the residual's.
     fn write_channel(
         &self,
-        finished: &Finished,
+        finished: Finished,
         restoring: &RestoringBeams,
         products: &Products,
     ) -> Result<()> {
         let Finished { psf, residual, model, sumwt, inside, result } = finished;
-        let (grid, channel, sumwt) = (&self.plan.grid, result.channel, *sumwt);
+        let (grid, channel) = (&self.plan.grid, result.channel);
         // A positive pblimit blanks images; a negative one only bounds pbcor.
-        let blanked = (self.config.pblimit > 0.0).then_some(inside);
+        let blanked = (self.config.pblimit > 0.0).then_some(&inside);
 
         let mut sums = Sums::new();
-        if let Some(psf) = psf {
-            products.write(Product::Psf, channel, psf, None, &mut sums)?;
+        if products.has(Product::Psf) {
+            products.write(Product::Psf, channel, &psf, None, &mut sums)?;
         }
+        let mut plane = psf;
         products.write(Product::Sumwt, channel, &[sumwt as f32], None, &mut sums)?;
-        let pb = self.plan.primary_beam_plane(channel, self.config.pblimit)?;
-        products.write(Product::Pb, channel, &pb, blanked, &mut sums)?;
         if products.has(Product::Mask) {
-            products.write(Product::Mask, channel, &mask_plane(&result.mask), None, &mut sums)?;
+            mask_plane(&result.mask, &mut plane);
+            products.write(Product::Mask, channel, &plane, None, &mut sums)?;
         }
-        products.write(Product::Residual, channel, residual, blanked, &mut sums)?;
-        products.write(Product::Model, channel, model, None, &mut sums)?;
+        self.plan.primary_beam_into(&mut plane, channel, self.config.pblimit)?;
+        let pb = plane;
+        products.write(Product::Pb, channel, &pb, blanked, &mut sums)?;
+        products.write(Product::Residual, channel, &residual, blanked, &mut sums)?;
+        products.write(Product::Model, channel, &model, None, &mut sums)?;
+        let rms = if sumwt > 0.0 { Noise::of(&residual, &inside).sigma } else { 0.0 };
 
         let fitted = result.beam.as_ref().ok().copied();
         let outlier = restoring.leaves_out(channel);
@@ -251,30 +254,25 @@ impl Job<'_> {
         if self.config.restoration && outlier {
             self.write_blank(channel, products, &mut sums)?;
         } else if self.config.restoration {
-            let image = match (beam, fitted) {
-                (Some(beam), fitted) if sumwt > 0.0 => {
-                    restore(grid, model, residual, fitted.as_ref(), &beam)?
+            let mut image = match beam {
+                Some(beam) if sumwt > 0.0 => {
+                    restore(grid, &model, residual, fitted.as_ref(), &beam)?
                 }
                 // Without a beam nothing was cleaned with one either: the residual is the image.
-                _ => residual.clone(),
+                _ => residual,
             };
             peak = peak_of(&image, blanked);
             products.write(Product::Image, channel, &image, blanked, &mut sums)?;
             if products.has(Product::ImagePbcor) {
-                products.write(
-                    Product::ImagePbcor,
-                    channel,
-                    &pbcor(&image, &pb),
-                    Some(inside),
-                    &mut sums,
-                )?;
+                pbcor(&mut image, &pb);
+                let inside = Some(&inside);
+                products.write(Product::ImagePbcor, channel, &image, inside, &mut sums)?;
             }
         }
-        let rms = if sumwt > 0.0 { Noise::of(residual, inside).sigma } else { 0.0 };
         let sampling = &self.plan.sampling;
         let image = (beam, outlier, rms, peak);
         let calcres = self.config.restart.calcres;
-        let summary = super::summary::channel(result, sampling, sumwt, image, calcres);
+        let summary = super::summary::channel(&result, sampling, sumwt, image, calcres);
         self.journal.channel(&summary, sums)?;
         let done = self.channels_done.fetch_add(1, Ordering::Relaxed) + 1;
         self.progress.event(Event::Channel {
@@ -323,13 +321,13 @@ impl RestoringBeams {
     }
 }
 
-/// 1 in the mask, 0 elsewhere.
-fn mask_plane(mask: &Mask) -> Vec<f32> {
-    let mut plane = vec![0.0; mask.nx() * mask.ny()];
-    for pixel in mask.pixels() {
-        plane[pixel] = 1.0;
+/// 1 in the mask, 0 elsewhere, in place of what `plane` holds.
+fn mask_plane(mask: &Mask, plane: &mut Vec<f32>) {
+    plane.clear();
+    plane.resize(mask.nx() * mask.ny(), 0.0);
+    for run in mask.runs() {
+        plane[run.y * mask.nx() + run.x..][..run.len].fill(1.0);
     }
-    plane
 }
 
 /// Largest value that is not NaN, in eight lanes for vector instructions; −∞ of none.

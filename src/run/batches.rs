@@ -66,6 +66,10 @@ pub(super) struct Limits {
     pub whole_cube: bool,
     /// Bytes of host memory that cleaning takes of a channel to be able to roll back.
     pub to_go_back: usize,
+    /// Planes of host memory that a thread takes to mask or clean a channel.
+    pub clean_planes: usize,
+    /// Planes of host memory that a thread takes to restore a channel.
+    pub restore_planes: usize,
     /// Times that the cube's visibilities are asked for.
     pub passes: u64,
     /// Bytes of disk that a sorted copy of the visibilities may take.
@@ -194,11 +198,13 @@ impl<'a> Costs<'a> {
         let (rows, plane) = (plan.rows.uvw_m.len(), plan.grid.npix() * size_of::<f32>());
         // A visibility and its weight; twice: sorted, or the data channels that a block is made of.
         let layer = 2 * rows * (size_of::<num_complex::Complex32>() + size_of::<f32>());
-        // What a clean and the restoring hold of a channel: a copy of psf, residual and mask; and of
-        // the channel that a worker restores and writes: a handful of planes.
         let extra_planes = plan.deconvolver.extra_planes();
+        // The planes of the batch before are being written: psf, residual and model.
         let mut per_channel = layers * layer + 3 * plane + limits.to_go_back;
-        let mut per_worker = 6 * plane + plan.deconvolver.host_bytes(plan.grid.nx, plan.grid.ny);
+        // Cleaning and restoring are done by threads of their own; a plane for what passes by, such as an
+        // earlier run's or a mask on disk.
+        let mut per_worker = (limits.clean_planes + limits.restore_planes + 1) * plane
+            + plan.deconvolver.host_bytes(plan.grid.nx, plan.grid.ny);
         let memories: Vec<_> = devices.iter().map(Backend::memory).collect();
         let sharing =
             memories.iter().filter(|m| matches!(m, Memory::Device { shared: true, .. })).count();
@@ -218,12 +224,10 @@ impl<'a> Costs<'a> {
         });
         if device.is_none() {
             per_channel += Batch::bytes(backend, operator, 1, layers, 0) + extra_planes * plane;
-            // The batch before is being written.
-            per_channel += 3 * plane;
             per_worker += backend.grid_bytes(operator);
         } else {
-            // Layers are sorted on their way to the device. The planes of the batch before are still
-            // being written.
+            // Layers are sorted on their way to the device, and planes come back from it while those of the batch
+            // before are still being written.
             per_worker += layer;
             per_channel += 3 * plane;
         }

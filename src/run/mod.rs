@@ -57,7 +57,7 @@ use crate::{
     backend::{Backend, Memory, Traffic, cpu::CpuBackend},
     beam::{Beam, beam_outliers, common_beam},
     clean::{self, CleanParams, Scope},
-    config::{CommonBeamOutliers, Config, CycleControl, RestoringBeam},
+    config::{CommonBeamOutliers, Config, CycleControl, MaskChoice, Restart, RestoringBeam},
     error::Result,
     report::{Bus, Event, Performance, Progress, Resources, Summary},
     weighting::Weighting,
@@ -111,11 +111,32 @@ fn plan<'a>(config: &'a Config, progress: &dyn Progress) -> Result<Planned<'a>> 
         host: config.memory_limit.unwrap_or_else(free_memory),
         whole_cube: config.cyclecontrol == CycleControl::Cube,
         to_go_back: clean::bytes_to_go_back(&clean_params(config), &plan.grid),
+        clean_planes: clean_planes(config),
+        restore_planes: restore_planes(config),
         passes: admission::purposes(config).len() as u64,
         disk: admission::disk_to_spare(config, &plan)?,
     };
     let (processor, reason) = choice::choose(config, &plan, &limits)?;
     Ok(Planned { config, plan, earlier, limits, processor, reason })
+}
+
+/// Planes that a thread takes to clean a channel: the residual within the mask; to find a mask, the smoothed
+/// residual, regions, and values to take statistics of.
+fn clean_planes(config: &Config) -> usize {
+    match config.mask {
+        _ if config.niter == 0 => 0,
+        MaskChoice::Auto(_) => 4,
+        _ => 1,
+    }
+}
+
+/// Planes that a thread takes to restore a channel, where there may be something to convolve: two spectra, one of
+/// them in two orders while it is made, and the padded plane that it is made of.
+fn restore_planes(config: &Config) -> usize {
+    let Restart { continues, startmodel, .. } = &config.restart;
+    let has_model = config.niter > 0 || *continues || startmodel.is_some();
+    let keeps_beams = config.restoringbeam == RestoringBeam::PerChannel;
+    if config.restoration && (has_model || !keeps_beams) { 5 } else { 0 }
 }
 
 /// What is measured from a run's first moment on.

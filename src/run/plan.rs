@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Direction, ImageGrid},
     gridding::{OperatorPlan, Pointing},
+    mask::Mask,
     ms::{MeasurementSet, Rows, Selected, Selection, slot_frames},
     pb::PrimaryBeam,
     spectral::{AxisOrigin, AxisRequest, Sampling},
@@ -116,6 +117,23 @@ impl Plan {
     pub fn primary_beam_plane(&self, channel: usize, pblimit: f64) -> Result<Vec<f32>> {
         let freq_hz = self.sampling.grid().freq_hz(channel);
         self.primary_beam.plane(&self.grid, &self.pointing, freq_hz, pblimit)
+    }
+
+    /// The same, in place of what `plane` holds.
+    pub fn primary_beam_into(
+        &self,
+        plane: &mut Vec<f32>,
+        channel: usize,
+        pblimit: f64,
+    ) -> Result<()> {
+        let freq_hz = self.sampling.grid().freq_hz(channel);
+        self.primary_beam.plane_into(plane, &self.grid, &self.pointing, freq_hz, pblimit)
+    }
+
+    /// Where the primary beam of an image channel is at or above |pblimit|.
+    pub fn primary_beam_mask(&self, channel: usize, pblimit: f64) -> Result<Mask> {
+        let freq_hz = self.sampling.grid().freq_hz(channel);
+        self.primary_beam.mask(&self.grid, &self.pointing, freq_hz, pblimit)
     }
 
     /// Number of image channels.

@@ -1,6 +1,8 @@
 //! A batch whose cleaning ends where a signal asks for it: between minor and major cycles, which may take
 //! long, and not only between batches.
 
+use std::borrow::Cow;
+
 use crate::{
     backend::{Deconvolver, MinorControl, MinorResult, Peak},
     clean::Cycles,
@@ -37,8 +39,8 @@ impl<C: Cycles> Cycles for Stoppable<'_, C> {
         self.batch.model_flux(channel)
     }
 
-    fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
-        self.batch.residual_plane(channel)
+    fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
+        self.batch.residual_view(channel)
     }
 
     fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {

@@ -58,7 +58,15 @@ fn run_on(gpus: &[Gpu], config: &Config, plan: &Plan, progress: &dyn Progress) -
     run(&planned, gpus, progress, Watch::new())
 }
 
-const ROOM: Limits = Limits { host: 8 << 30, whole_cube: false, to_go_back: 0, passes: 1, disk: 0 };
+const ROOM: Limits = Limits {
+    host: 8 << 30,
+    whole_cube: false,
+    to_go_back: 0,
+    clean_planes: 1,
+    restore_planes: 5,
+    passes: 1,
+    disk: 0,
+};
 
 #[test]
 fn auto_takes_a_gpu_that_can_do_the_job_and_else_says_why_not() {

@@ -29,7 +29,7 @@ impl Minor for CpuBackend {
             .par_iter()
             .map(|&(channel, mask)| {
                 check_mask(planes, channel, mask)?;
-                Ok(Strip::gather(planes.plane(channel), mask).peak())
+                Ok(peak_in(planes.plane(channel), mask))
             })
             .collect()
     }
@@ -160,6 +160,30 @@ pub(super) fn find_components(
     result.peak = peak.map_or(0.0, |p| p.value.abs());
     result
 }
+
+/// The peak of a plane in a mask, as [`Strip::peak`], without a copy of the pixels.
+fn peak_in(plane: &[f32], mask: &Mask) -> Option<Peak> {
+    let nx = mask.nx();
+    let values = |run: &Run| &plane[run.y * nx + run.x..][..run.len];
+    let runs: Vec<Run> = mask.runs().collect();
+    let best = |runs: &[Run]| {
+        runs.iter().fold((NOTHING, None), |best, run| {
+            let magnitude = max_abs(values(run));
+            if magnitude > best.0 { (magnitude, Some(*run)) } else { best }
+        })
+    };
+    // In the order of the plane, so that the first of equals is the one of smallest index.
+    let parts: Vec<(f32, Option<Run>)> = runs.par_chunks(RUNS).map(best).collect();
+    let (magnitude, run) = parts
+        .into_iter()
+        .fold((NOTHING, None), |best, part| if part.0 > best.0 { part } else { best });
+    let run = run?;
+    let x = values(&run).iter().position(|v| v.abs() == magnitude)?;
+    Some(Peak { pixel: run.y * nx + run.x + x, value: values(&run)[x] })
+}
+
+/// Runs of a mask that one task looks at for the peak.
+const RUNS: usize = 128;
 
 /// The residual of a mask's pixels: its row segments one after another.
 pub(super) struct Strip {

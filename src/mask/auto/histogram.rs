@@ -16,10 +16,10 @@ const SLACK: usize = 2;
 /// Rounding of a value's place among the bins, in bins; twice its bound for f32.
 const ROUNDING: f64 = 4e-4;
 
-/// Median and 1.4826·MAD of the values in [low, high]; `None` where the bins do not tell. `sample`: some of
-/// the values, sorted.
+/// Median and 1.4826·MAD of the values, in several parts, in [low, high]; `None` where the bins do not tell.
+/// `sample`: some of the values, sorted.
 pub(super) fn robust_within(
-    values: &[f32],
+    parts: &[&[f32]],
     sample: &[f64],
     (low, high): (f64, f64),
 ) -> Option<Noise> {
@@ -29,13 +29,15 @@ pub(super) fn robust_within(
     if low > bins.lower(1) || high < bins.upper(BINS) {
         return None;
     }
-    let counts = Counts::new(values, &bins, (low, high));
+    let counts = Counts::new(parts, &bins, (low, high));
     let (first, last) = (counts.total.checked_sub(1)? / 2, counts.total / 2);
     let middle_bins = (counts.bin_of(first), counts.bin_of(last));
     let around = counts.around(middle_bins, last)?;
 
     let (mut centre, mut rest) = (Vec::new(), Vec::new());
-    bins.gather(values, middle_bins, &around, &mut centre, &mut rest);
+    for values in parts {
+        bins.gather(values, middle_bins, &around, &mut centre, &mut rest);
+    }
     let below = counts.sum(0, middle_bins.0);
     let median = middle(centre, first - below, last - below);
 
@@ -119,26 +121,30 @@ struct Counts {
 }
 
 impl Counts {
-    fn new(values: &[f32], bins: &Bins, (low, high): (f64, f64)) -> Self {
+    fn new(parts: &[&[f32]], bins: &Bins, (low, high): (f64, f64)) -> Self {
         // Neighbouring values are often in one bin: two tables spare the wait for the same counter.
         let mut tables = [[0u32; BINS + 2]; 2];
-        let (pairs, odd) = values.as_chunks::<2>();
-        for pair in pairs {
-            tables[0][bins.place(pair[0]) as usize] += 1;
-            tables[1][bins.place(pair[1]) as usize] += 1;
-        }
-        for &v in odd {
-            tables[0][bins.place(v) as usize] += 1;
+        let (mut too_low, mut too_high) = (0, 0);
+        for values in parts {
+            let (pairs, odd) = values.as_chunks::<2>();
+            for pair in pairs {
+                tables[0][bins.place(pair[0]) as usize] += 1;
+                tables[1][bins.place(pair[1]) as usize] += 1;
+            }
+            for &v in odd {
+                tables[0][bins.place(v) as usize] += 1;
+            }
+            if low > f64::NEG_INFINITY {
+                too_low += values.iter().map(|&v| usize::from(f64::from(v) < low)).sum::<usize>();
+            }
+            if high < f64::INFINITY {
+                too_high += values.iter().map(|&v| usize::from(f64::from(v) > high)).sum::<usize>();
+            }
         }
         let count = |i: usize| (tables[0][i] + tables[1][i]) as usize;
         let mut bins: Vec<usize> = (0..BINS + 2).map(count).collect();
-        if low > f64::NEG_INFINITY {
-            bins[0] -= values.iter().map(|&v| usize::from(f64::from(v) < low)).sum::<usize>();
-        }
-        if high < f64::INFINITY {
-            bins[BINS + 1] -=
-                values.iter().map(|&v| usize::from(f64::from(v) > high)).sum::<usize>();
-        }
+        bins[0] -= too_low;
+        bins[BINS + 1] -= too_high;
         let total = bins.iter().sum();
         Self { bins, total }
     }

@@ -2,7 +2,7 @@
 //! Chauvenet's clipping.
 
 use super::histogram;
-use crate::mask::Mask;
+use crate::mask::{Mask, Run};
 
 /// σ of a normal distribution over its median absolute deviation.
 pub const SIGMA_PER_MAD: f64 = 1.4826;
@@ -25,7 +25,8 @@ pub struct Noise {
 impl Noise {
     /// Of the finite pixels of a plane (`ny·nx` values) within `mask`; zero if there are none.
     pub fn of(plane: &[f32], mask: &Mask) -> Self {
-        robust(&gather(plane, mask)).unwrap_or_default()
+        let parts = finite_parts(plane, mask);
+        robust_within(&parts, f64::NEG_INFINITY, f64::INFINITY).unwrap_or_default()
     }
 }
 
@@ -48,21 +49,34 @@ pub fn gather(plane: &[f32], region: &Mask) -> Vec<f32> {
     values
 }
 
-/// Median and 1.4826·MAD of finite values; `None` without any.
-pub fn robust(values: &[f32]) -> Option<Noise> {
-    robust_within(values, f64::NEG_INFINITY, f64::INFINITY)
+/// The same values where they are: the stretches of the plane that hold nothing else.
+fn finite_parts<'a>(plane: &'a [f32], region: &Mask) -> Vec<&'a [f32]> {
+    let of_run = |run: Run| &plane[run.y * region.nx() + run.x..][..run.len];
+    let mut parts = Vec::new();
+    for values in region.runs().map(of_run) {
+        match values.iter().all(|v| v.is_finite()) {
+            true => parts.push(values),
+            false => parts.extend(values.split(|v| !v.is_finite()).filter(|part| !part.is_empty())),
+        }
+    }
+    parts
 }
 
-/// The same of the values in [low, high].
-fn robust_within(values: &[f32], low: f64, high: f64) -> Option<Noise> {
-    if values.len() > 8 * SAMPLE {
-        let sample = sorted_sample(values);
-        if let Some(noise) = histogram::robust_within(values, &sample, (low, high)) {
+/// Median and 1.4826·MAD of finite values; `None` without any.
+pub fn robust(values: &[f32]) -> Option<Noise> {
+    robust_within(&[values], f64::NEG_INFINITY, f64::INFINITY)
+}
+
+/// The same of those of the values that lie in [low, high]; they may be in several parts.
+fn robust_within(parts: &[&[f32]], low: f64, high: f64) -> Option<Noise> {
+    if parts.iter().map(|part| part.len()).sum::<usize>() > 8 * SAMPLE {
+        let sample = sorted_sample(parts);
+        if let Some(noise) = histogram::robust_within(parts, &sample, (low, high)) {
             return Some(noise);
         }
     }
     let inside = |v: &f32| (low..=high).contains(&f64::from(*v));
-    let kept: Vec<f32> = values.iter().copied().filter(inside).collect();
+    let kept: Vec<f32> = parts.iter().copied().flatten().copied().filter(inside).collect();
     by_selection(&kept)
 }
 
@@ -91,7 +105,7 @@ pub fn clipped(values: &[f32]) -> Option<Noise> {
             break;
         }
     }
-    robust_within(values, low, high)
+    robust_within(&[values], low, high)
 }
 
 /// The values split into a core, which no reasonable clipping touches, and the rest, so that a
@@ -105,7 +119,7 @@ struct CoreAndTails {
 
 impl CoreAndTails {
     fn of(values: &[f32]) -> Self {
-        let sample = sorted_sample(values);
+        let sample = sorted_sample(&[values]);
         let (low, high) = match sample.len() {
             0 => (f64::INFINITY, f64::NEG_INFINITY), // no core
             n => (sample[n / 16], sample[n - 1 - n / 16]),
@@ -224,14 +238,23 @@ fn median_by(values: &[f32], key: impl Fn(f32) -> f64) -> Option<f64> {
 }
 
 /// SAMPLE of the values (all, if there are fewer), sorted.
-fn sorted_sample(values: &[f32]) -> Vec<f64> {
+fn sorted_sample(parts: &[&[f32]]) -> Vec<f64> {
     // One value from each of equal stretches, at a place that hops about, so that no image size
     // puts all of them in the same few columns.
-    let n = values.len().min(SAMPLE);
-    let stretch = values.len() / n.max(1);
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    let n = total.min(SAMPLE);
+    let stretch = total / n.max(1);
     let hop = |i: usize| ((i.wrapping_mul(0x9E37_79B1) % (1 << 32)) * stretch) >> 32;
-    let mut sample: Vec<f64> =
-        (0..n).map(|i| f64::from(values[i * values.len() / n + hop(i)])).collect();
+    let (mut part, mut before) = (0, 0);
+    let value = |i: usize| {
+        let at = i * total / n + hop(i);
+        while at >= before + parts[part].len() {
+            before += parts[part].len();
+            part += 1;
+        }
+        f64::from(parts[part][at - before])
+    };
+    let mut sample: Vec<f64> = (0..n).map(value).collect();
     sample.sort_unstable_by(f64::total_cmp);
     sample
 }
@@ -332,16 +355,16 @@ mod tests {
         ] {
             let expected = textbook(values);
             assert_eq!(robust(values), Some(expected), "{name}");
-            let sample = sorted_sample(values);
+            let sample = sorted_sample(&[values]);
             let everything = (f64::NEG_INFINITY, f64::INFINITY);
-            let told = histogram::robust_within(values, &sample, everything);
+            let told = histogram::robust_within(&[values], &sample, everything);
             assert!(told.is_none_or(|told| told == expected), "{name}: {told:?} {expected:?}");
             assert!(!tells || told.is_some(), "{name}");
             let (low, high) = (expected.median - 0.02, expected.median + 0.05);
             let inside = |v: &f32| (low..=high).contains(&f64::from(*v));
             let kept: Vec<f32> = values.iter().copied().filter(inside).collect();
             let expected = (!kept.is_empty()).then(|| textbook(&kept));
-            assert_eq!(robust_within(values, low, high), expected, "{name}");
+            assert_eq!(robust_within(&[values], low, high), expected, "{name}");
         }
     }
 
