@@ -162,15 +162,18 @@ impl Mask {
 
     /// The maximal row segments of pixels in the mask, in plane order.
     pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
-        (0..self.ny).flat_map(move |y| {
-            let row = &self.bits[y * self.words_per_row..(y + 1) * self.words_per_row];
-            let mut from = 0;
-            std::iter::from_fn(move || {
-                let x = next_bit(row, from, true).filter(|&x| x < self.nx)?;
-                let end = next_bit(row, x, false).map_or(self.nx, |e| e.min(self.nx));
-                from = end;
-                Some(Run { y, x, len: end - x })
-            })
+        (0..self.ny).flat_map(|y| self.runs_of(y))
+    }
+
+    /// Those of row `y`.
+    pub fn runs_of(&self, y: usize) -> impl Iterator<Item = Run> + '_ {
+        let row = &self.bits[y * self.words_per_row..(y + 1) * self.words_per_row];
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let x = next_bit(row, from, true).filter(|&x| x < self.nx)?;
+            let end = next_bit(row, x, false).map_or(self.nx, |e| e.min(self.nx));
+            from = end;
+            Some(Run { y, x, len: end - x })
         })
     }
 

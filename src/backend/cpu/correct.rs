@@ -86,7 +86,7 @@ pub(super) fn adjoint<T: Real>(
             vectorised(factors.at(plan, pass, y[0]));
             let (west, east) = factors.of_row.split_at(nx / 2);
             for (channel, grid) in piece.channels.iter_mut().zip(&stack.channels) {
-                let image = pair.to_image((&grid.rows, ny, count), y);
+                let image = pair.image((&grid.rows, ny, count), y);
                 // Pixel offsets −nx/2.. lie at the end of the padded row.
                 let (image_west, image_east) = (&image[image.len() - nx / 2..], image);
                 let (row, opposite) = rows_at(channel, i, nx);
@@ -204,7 +204,7 @@ pub(super) fn forward<T: Real>(
                 let (spectrum, opposite) = rows_at(channel, i, columns);
                 let factors = &factors.of_row[..];
                 let fill = |padded: &mut [Complex<T>]| vectorised(Fill { padded, rows, factors });
-                pair.to_uv(fill, spectrum, opposite);
+                pair.spectra(fill, spectrum, opposite);
             }
         }
     });

@@ -3,11 +3,16 @@
 //! A component may only be placed inside the mask, so the next peak depends on nothing outside it.
 //! The residual of the masked pixels is gathered into one dense strip of row segments
 //! ([`Strip`]); each iteration subtracts the shifted PSF from that strip alone and finds the next
-//! peak in the same pass. Every masked pixel sees the operations of the textbook full-plane loop, in
+//! peak in the same pass. Where masks are large and iterations many, components wait instead with tiles of the
+//! plane ([`Tiles`]) until a tile may hold the peak. Every masked pixel sees the operations of the textbook full-plane loop, in
 //! the same order and in the same `f32` arithmetic, so components are equal bit by bit while the cost
 //! of an iteration follows the mask's area, not the image's.
 
+mod tiles;
+
 use rayon::prelude::*;
+
+use tiles::Tiles;
 
 use super::{
     CpuBackend, CpuPlanes, clark, multiscale,
@@ -125,13 +130,54 @@ fn clean_channel(
     model: &mut [f32],
     control: &MinorControl<'_>,
 ) -> MinorResult {
-    let mut strip = Strip::gather(residual, control.mask);
-    let peak = strip.peak();
-    let result =
-        find_components(peak, model, control, |pixel, flux| strip.subtract(psf, pixel, flux));
-    strip.scatter(residual);
+    // The tiles' bounds take a look at each pixel of the PSF: worth it once a strip has cost as much.
+    clean_with_tiles_after(residual.len(), residual, psf, model, control)
+}
+
+/// The same, in a strip until `pixels` of strips have been updated, then in tiles.
+fn clean_with_tiles_after(
+    pixels: usize,
+    residual: &mut [f32],
+    psf: &[f32],
+    model: &mut [f32],
+    control: &MinorControl<'_>,
+) -> MinorResult {
+    let mut work = Work::Strip(Strip::gather(residual, control.mask));
+    let Work::Strip(strip) = &work else { unreachable!("just made") };
+    let (peak, count) = (strip.peak(), strip.pixels());
+    let (mut updated, worth_tiles) = (0, count > STRIP_PIXELS || pixels == 0);
+    let result = find_components(peak, model, control, |pixel, flux| {
+        updated += count;
+        if let Work::Strip(strip) = &mut work
+            && worth_tiles
+            && updated > pixels
+        {
+            strip.scatter(residual);
+            strip.chunks = Vec::new();
+            work = Work::Tiles(Tiles::gather(residual, control.mask, psf));
+        }
+        match &mut work {
+            Work::Strip(strip) => strip.subtract(psf, pixel, flux),
+            Work::Tiles(tiles) => tiles.subtract(psf, pixel, flux),
+        }
+    });
+    match work {
+        Work::Strip(strip) => strip.scatter(residual),
+        Work::Tiles(tiles) => tiles.scatter(residual, psf),
+    }
     result
 }
+
+/// The masked residual in one of two forms.
+enum Work {
+    /// Each component is subtracted from all of it at once.
+    Strip(Strip),
+    /// Components wait.
+    Tiles(Tiles),
+}
+
+/// Masks of up to this many pixels are updated at once, as fast as tiles are looked through.
+const STRIP_PIXELS: usize = 4096;
 
 /// Places components at peaks, from the first one on. `subtract` takes a component off the residual,
 /// and gives the peak that is left.
@@ -234,6 +280,11 @@ impl Strip {
         Self { nx, ny, chunks }
     }
 
+    /// Number of pixels.
+    fn pixels(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.values.len()).sum()
+    }
+
     pub(super) fn scatter(&self, plane: &mut [f32]) {
         for chunk in &self.chunks {
             let mut offset = 0;
@@ -299,7 +350,21 @@ impl Shift {
         Self { nx, ny, dx, dy, flux }
     }
 
+    /// Whether the PSF has a value for all of a run.
+    #[inline(always)]
+    pub(super) fn covers(&self, run: &Run) -> bool {
+        self.overlap(run).is_some_and(|(_, count, _)| count == run.len)
+    }
+
+    /// Index in the PSF of its value at a plane pixel that it has one for.
+    #[inline(always)]
+    pub(super) fn index(&self, x: usize, y: usize) -> usize {
+        let (x, y) = (x as isize + self.dx, y as isize + self.dy);
+        (y * self.nx as isize + x) as usize
+    }
+
     /// The part of a run under the PSF: (first value in the run, number, index in the PSF).
+    #[inline(always)]
     pub(super) fn overlap(&self, run: &Run) -> Option<(usize, usize, usize)> {
         let y = usize::try_from(run.y as isize + self.dy).ok().filter(|&y| y < self.ny)?;
         let x = run.x as isize + self.dx;

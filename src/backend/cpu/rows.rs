@@ -33,7 +33,7 @@ impl<'a, T: Real> RowPair<'a, T> {
     /// The padded rows `y` as real and imaginary parts, from columns `0..count` of `blocks`, blocks of columns
     /// of `ny` rows each. A half grid has each sample once: in all columns but u = 0 and u = nu/2 it counts
     /// half, and half in the opposite one.
-    pub fn to_image(
+    pub fn image(
         &mut self,
         (blocks, ny, count): (&[Complex<T>], usize, usize),
         y: [usize; 2],
@@ -59,7 +59,7 @@ impl<'a, T: Real> RowPair<'a, T> {
 
     /// Columns `0..spectrum.len()` of the padded rows that `fill` makes of zeros, the real part's and the
     /// imaginary part's.
-    pub fn to_uv(
+    pub fn spectra(
         &mut self,
         fill: impl FnOnce(&mut [Complex<T>]),
         of_real: &mut [Complex<T>],
