@@ -11,11 +11,6 @@ use super::{
 };
 use crate::gridding::{OperatorPlan, UvGrid};
 
-/// Grid row that holds image row `y` after the transform along v.
-fn grid_row(plan: &OperatorPlan, y: usize) -> usize {
-    (y + plan.grid.nv - plan.image.ny / 2) % plan.grid.nv
-}
-
 /// uv grids 0..n to their columns at the image's rows.
 pub(super) fn adjoint<T: Real>(plan: &OperatorPlan, stack: &mut GridStack<T>, n: usize) {
     let GridStack { channels, columns_to_image, .. } = stack;
@@ -61,13 +56,11 @@ pub(super) fn forward<T: Real>(plan: &OperatorPlan, stack: &mut GridStack<T>, n:
         stored.for_each_init(room, |(padded, scratch), (block, stored)| {
             let columns = &mut padded[..stored.len() / grid.band * nv];
             columns.fill(zero());
-            for (y, spectrum) in spectra.chunks_exact(grid.columns).enumerate() {
-                let at = grid_row(plan, y);
-                let values = &spectrum[block * COLUMNS..];
-                for (column, &value) in columns.chunks_exact_mut(nv).zip(values) {
-                    column[at] = value;
-                }
-            }
+            // South of the image's middle, which lies at grid row 0, and north.
+            let middle = plan.image.ny / 2;
+            let (south, north) = spectra.split_at(middle * grid.columns);
+            separate(south, grid.columns, block * COLUMNS, columns, nv, nv - middle);
+            separate(north, grid.columns, block * COLUMNS, columns, nv, 0);
             columns_to_uv.process_with_scratch(columns, scratch);
             for (stored, column) in stored.chunks_exact_mut(grid.band).zip(columns.chunks_exact(nv))
             {
@@ -95,6 +88,33 @@ fn interleave<T: Real>(columns: &[Complex<T>], nv: usize, first: usize, out: &mu
     for (y, row) in out.chunks_exact_mut(COLUMNS).enumerate() {
         let row: &mut [Complex<T>; COLUMNS] = row.try_into().expect("a whole row");
         *row = std::array::from_fn(|c| columns[c][y]);
+    }
+}
+
+/// `columns at `to` + row = rows[row][first..]`, rows of `len` values, columns of `nv`.
+fn separate<T: Real>(
+    rows: &[Complex<T>],
+    len: usize,
+    first: usize,
+    columns: &mut [Complex<T>],
+    nv: usize,
+    to: usize,
+) {
+    let count = rows.len() / len;
+    let mut parts = columns.chunks_exact_mut(nv).map(|column| &mut column[to..to + count]);
+    if let (Some(a), Some(b), Some(c), Some(d)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    {
+        for (i, row) in rows.chunks_exact(len).enumerate() {
+            let row = &row[first..first + COLUMNS];
+            (a[i], b[i], c[i], d[i]) = (row[0], row[1], row[2], row[3]);
+        }
+        return;
+    }
+    for (c, column) in columns.chunks_exact_mut(nv).enumerate() {
+        for (out, row) in column[to..].iter_mut().zip(rows.chunks_exact(len)) {
+            *out = row[first + c];
+        }
     }
 }
 
