@@ -117,7 +117,7 @@ impl PrimaryBeam {
         freq_hz: f64,
         pblimit: f64,
     ) -> Result<Vec<f32>> {
-        let mut plane = Vec::with_capacity(grid.npix());
+        let mut plane = vec![0.0; grid.npix()];
         self.plane_into(&mut plane, grid, pointing, freq_hz, pblimit)?;
         Ok(plane)
     }

@@ -15,7 +15,6 @@ use crate::{
     cube::{CubeReader, Format, MaskFile, Named, Product, Target},
     error::{Error, Result},
     mask::Mask,
-    pb::pb_mask,
 };
 
 /// How far pixels or channels may lie from the cube's of the same number, anywhere: what other programs
@@ -244,8 +243,7 @@ fn refuse_blanked_residual(config: &Config, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     for channel in [0, plan.nchan() - 1] {
-        let pb = plan.primary_beam_plane(channel, config.pblimit)?;
-        if pb_mask(&pb, &plan.grid).count() < plan.grid.npix() {
+        if plan.primary_beam_mask(channel, config.pblimit)?.count() < plan.grid.npix() {
             let problem =
                 format!("has no values where the primary beam is below {}", config.pblimit);
             return Err(Error::data(path, "residual", problem, BLANKED_REMEDY));

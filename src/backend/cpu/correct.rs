@@ -91,44 +91,30 @@ pub(super) fn adjoint<T: Real>(
                 let (image_west, image_east) = (&image[image.len() - nx / 2..], image);
                 let (row, opposite) = rows_at(channel, i, nx);
                 let (out_west, out_east) = row.split_at_mut(nx / 2);
-                vectorised(AddRe(out_west, image_west, west));
-                vectorised(AddRe(out_east, image_east, east));
+                vectorised(AddPart::<_, false>(out_west, image_west, west));
+                vectorised(AddPart::<_, false>(out_east, image_east, east));
                 if let Some(row) = opposite {
                     let (out_west, out_east) = row.split_at_mut(nx / 2);
-                    vectorised(AddIm(out_west, image_west, west));
-                    vectorised(AddIm(out_east, image_east, east));
+                    vectorised(AddPart::<_, true>(out_west, image_west, west));
+                    vectorised(AddPart::<_, true>(out_east, image_east, east));
                 }
             }
         }
     });
 }
 
-/// `out += re(values) · factors`.
-struct AddRe<'a, T>(&'a mut [f32], &'a [Complex<T>], &'a [T]);
+/// `out += part · factors`, with the real or the imaginary part of the values.
+struct AddPart<'a, T, const IMAGINARY: bool>(&'a mut [f32], &'a [Complex<T>], &'a [T]);
 
-impl<T: Real> Vectorised for AddRe<'_, T> {
+impl<T: Real, const IMAGINARY: bool> Vectorised for AddPart<'_, T, IMAGINARY> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let Self(out, values, factors) = self;
         for ((out, value), &factor) in out.iter_mut().zip(values).zip(factors) {
-            *out += (value.re * factor).f32();
-        }
-    }
-}
-
-/// `out += im(values) · factors`.
-struct AddIm<'a, T>(&'a mut [f32], &'a [Complex<T>], &'a [T]);
-
-impl<T: Real> Vectorised for AddIm<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self(out, values, factors) = self;
-        for ((out, value), &factor) in out.iter_mut().zip(values).zip(factors) {
-            *out += (value.im * factor).f32();
+            let part = if IMAGINARY { value.im } else { value.re };
+            *out += (part * factor).f32();
         }
     }
 }

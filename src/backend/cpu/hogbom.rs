@@ -142,9 +142,9 @@ fn clean_with_tiles_after(
     model: &mut [f32],
     control: &MinorControl<'_>,
 ) -> MinorResult {
-    let mut work = Work::Strip(Strip::gather(residual, control.mask));
-    let Work::Strip(strip) = &work else { unreachable!("just made") };
+    let strip = Strip::gather(residual, control.mask);
     let (peak, count) = (strip.peak(), strip.pixels());
+    let mut work = Work::Strip(strip);
     let (mut updated, worth_tiles) = (0, count > STRIP_PIXELS || pixels == 0);
     let result = find_components(peak, model, control, |pixel, flux| {
         updated += count;

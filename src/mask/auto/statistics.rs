@@ -32,21 +32,7 @@ impl Noise {
 
 /// The finite values of the pixels in `region`, in storage order.
 pub fn gather(plane: &[f32], region: &Mask) -> Vec<f32> {
-    let nx = region.nx();
-    let mut values = Vec::with_capacity(region.count());
-    for (y, row) in plane.chunks_exact(nx).enumerate() {
-        for (chunk, &word) in row.chunks(64).zip(region.row(y)) {
-            let all = if chunk.len() == 64 { u64::MAX } else { (1 << chunk.len()) - 1 };
-            if word == all && chunk.iter().all(|v| v.is_finite()) {
-                values.extend_from_slice(chunk);
-            } else {
-                let inside = |i: usize| word >> i & 1 == 1;
-                let kept = chunk.iter().enumerate().filter(|&(i, v)| inside(i) && v.is_finite());
-                values.extend(kept.map(|(_, v)| v));
-            }
-        }
-    }
-    values
+    finite_parts(plane, region).concat()
 }
 
 /// The same values where they are: the stretches of the plane that hold nothing else.
