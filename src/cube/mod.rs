@@ -36,6 +36,7 @@
 mod aligned;
 mod casa;
 mod concat;
+pub(crate) mod direct;
 mod fits;
 mod mask_file;
 mod pixel_file;

@@ -12,10 +12,13 @@ use crate::{
     positioned::{read_exact_at, write_all_at},
 };
 
-use super::write_behind::WriteBehind;
+use super::{direct::Direct, write_behind::WriteBehind};
 
 /// Bytes read at a time for a checksum, or to see whether there is anything to be zeroed.
 const CHUNK: usize = 1 << 20;
+
+/// Files shorter than this stay in the page cache: it takes no time.
+const DIRECT_FROM: u64 = 16 << 20;
 
 /// A file of pixels. Parts that are all zero stay holes, which every reader sees as zeros: a model or
 /// a mask of a few sources takes no more disk than these.
@@ -24,6 +27,7 @@ pub(super) struct PixelFile {
     file: fs::File,
     /// It was there before: where it is to be zero, it need not be.
     joined: bool,
+    direct: Option<Direct>,
     behind: Option<WriteBehind>,
     written: AtomicU64,
 }
@@ -53,6 +57,7 @@ impl PixelFile {
             path: path.to_owned(),
             file,
             joined: length > 0,
+            direct: (bytes >= DIRECT_FROM).then(|| Direct::open(path)).flatten(),
             behind: WriteBehind::for_length(bytes),
             written: AtomicU64::new(0),
         })
@@ -74,13 +79,26 @@ impl PixelFile {
         self.write_at(&bytes[start..], offset + start as u64)
     }
 
-    /// Writes all of `bytes` from `offset` on, whatever other threads write elsewhere.
+    /// Writes all of `bytes` from `offset` on, whatever other threads write elsewhere; past the page cache what of it
+    /// can be.
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let io = |e| Error::io("write", &self.path, e);
+        let direct = match &self.direct {
+            Some(direct) => direct.write(bytes, offset).map_err(io)?,
+            None => 0..0,
+        };
+        for part in [0..direct.start, direct.end..bytes.len()] {
+            self.write_cached(&bytes[part.clone()], offset + part.start as u64).map_err(io)?;
+        }
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write_cached(&self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
-        write_all_at(&self.file, offset, bytes).map_err(|e| Error::io("write", &self.path, e))?;
-        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        write_all_at(&self.file, offset, bytes)?;
         if let Some(behind) = &self.behind {
             behind.wrote(&self.file, offset, bytes.len() as u64);
         }
@@ -136,7 +154,7 @@ fn is_zero(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::direct::PageBuffer, *};
 
     /// CRC-32 of IEEE 802.3, bit by bit, from its polynomial.
     fn crc_by_definition(bytes: &[u8]) -> u32 {
@@ -172,6 +190,31 @@ mod tests {
             let blocks = fs::metadata(&path).unwrap().blocks();
             assert!(blocks * 512 < 1 << 18, "{blocks} blocks");
         }
+    }
+
+    /// Planes as a FITS file has them, none of which begins with a page of the file.
+    #[test]
+    fn what_goes_past_the_cache_is_what_was_written() {
+        // Not in /tmp, which may be memory itself.
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = dir.path().join("pixels");
+        let (header, plane, planes) = (2880, (1 << 20) + 12, 20);
+        let length = header + plane * planes;
+        let expected: Vec<u8> =
+            (0..length).map(|i| if i < header { 0 } else { ((i * i) >> 7) as u8 | 1 }).collect();
+        let file = PixelFile::create(&path, length as u64, false).unwrap();
+        let mut buffer = PageBuffer::new(plane);
+        for i in (0..planes).rev() {
+            let offset = header + i * plane;
+            let bytes = buffer.at(offset as u64, plane);
+            bytes.copy_from_slice(&expected[offset..offset + plane]);
+            file.write_at(bytes, offset as u64).unwrap();
+        }
+        // From other memory, which the disk may not take.
+        file.write_at(&expected[length - plane + 1..], (length - plane + 1) as u64).unwrap();
+        file.sync().unwrap();
+        assert!(fs::read(&path).unwrap() == expected);
+        assert_eq!(file.bytes_written(), (plane * (planes + 1) - 1) as u64);
     }
 
     #[test]

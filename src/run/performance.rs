@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -19,7 +19,9 @@ use super::{
 use crate::{
     backend::{Clock, Deconvolver},
     config::{Config, MaskChoice},
+    cube::direct::{Direct, PageBuffer},
     error::{Error, Result},
+    positioned::write_all_at,
     report::{
         ChannelPerformance, DiskFloor, Floors, Io, Outcome, Performance, Resources, Summary,
         performance_stages,
@@ -29,6 +31,9 @@ use crate::{
 
 /// Bytes of the file that the disk is measured with.
 const PROBE_BYTES: usize = 128 << 20;
+
+/// Bytes of it written at a time.
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// What the report is made of beside the summary.
 pub(super) struct Measured<'a> {
@@ -223,36 +228,35 @@ fn disk_floor(directory: &Path, resources: &Resources) -> Option<DiskFloor> {
     Some(DiskFloor { write_rate, read_rate, seconds })
 }
 
-/// Rates of a sequential write, with a sync at its end, and of reading it back; `None` where the disk has no
+/// Rates of a sequential write, past the page cache as products are, with a sync at its end, and of reading it back; `None` where the disk has no
 /// room for it. The file has no name that a crash could leave behind for long: it is removed at once.
 pub(super) fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
     let stamp = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
     let path = directory.join(format!(".cubeclean-probe-{}-{stamp}", std::process::id()));
     let mut file =
         fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
-    let measured = measure(&mut file);
+    let measured = measure(&mut file, Direct::open(&path));
     fs::remove_file(&path).ok()?;
     measured.ok()
 }
 
-fn measure(file: &mut fs::File) -> std::io::Result<(f64, f64)> {
-    use std::io::Seek;
+fn measure(file: &mut fs::File, direct: Option<Direct>) -> std::io::Result<(f64, f64)> {
     // No two blocks alike, for disks that store such once.
-    let block: Vec<u8> = (0..1u32 << 18)
-        .flat_map(|i| (i.wrapping_mul(2_654_435_761) ^ i.rotate_left(13)).to_le_bytes())
-        .collect();
+    let mut buffer = PageBuffer::new(BLOCK_BYTES);
+    let block = buffer.at(0, BLOCK_BYTES);
+    for (i, word) in (0u32..).zip(block.chunks_exact_mut(4)) {
+        word.copy_from_slice(&(i.wrapping_mul(2_654_435_761) ^ i.rotate_left(13)).to_le_bytes());
+    }
     let start = Instant::now();
-    for i in 0..PROBE_BYTES / block.len() {
-        let mut block = block.clone();
-        block[..8].copy_from_slice(&(i as u64).to_le_bytes());
-        file.write_all(&block)?;
+    for offset in (0..PROBE_BYTES as u64).step_by(BLOCK_BYTES) {
+        block[..8].copy_from_slice(&offset.to_le_bytes());
+        let written = direct.as_ref().map_or(Ok(0..0), |direct| direct.write(block, offset))?;
+        write_all_at(file, offset + written.end as u64, &block[written.end..])?;
     }
     file.sync_all()?;
     let write_rate = PROBE_BYTES as f64 / start.elapsed().as_secs_f64();
     machine::drop_cached(file);
-    file.rewind()?;
-    let mut buffer = vec![0; block.len()];
     let start = Instant::now();
-    while file.read(&mut buffer)? > 0 {}
+    while file.read(block)? > 0 {}
     Ok((write_rate, PROBE_BYTES as f64 / start.elapsed().as_secs_f64()))
 }

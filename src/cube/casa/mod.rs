@@ -18,6 +18,7 @@ use crate::{
 
 use super::{
     Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
+    direct::PageBuffer,
     pixel_file::PixelFile,
     staging::{Staging, TILE_FILE, sync_directory},
 };
@@ -246,7 +247,7 @@ impl TileFile {
     }
 
     /// Writes `count` rows of tiles from `first` on, and adds them to a checksum. `pack(row, out)` fills
-    /// the row's bytes, which are zero.
+    /// all of the row's bytes.
     fn write_rows(
         &self,
         crc: &mut crc32fast::Hasher,
@@ -254,13 +255,13 @@ impl TileFile {
         count: usize,
         mut pack: impl FnMut(usize, &mut [u8]),
     ) -> Result<()> {
-        let mut buffer = vec![0; self.row_bytes];
+        let mut buffer = PageBuffer::new(self.row_bytes);
         for row in 0..count {
-            buffer.fill(0);
-            pack(row, &mut buffer);
-            crc.update(&buffer);
             let offset = (first + row) as u64 * self.row_bytes as u64;
-            self.file.write_sparse(&buffer, offset, self.tile_bytes)?;
+            let bytes = buffer.at(offset, self.row_bytes);
+            pack(row, bytes);
+            crc.update(bytes);
+            self.file.write_sparse(bytes, offset, self.tile_bytes)?;
         }
         Ok(())
     }

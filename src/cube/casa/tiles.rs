@@ -59,17 +59,25 @@ impl TileLayout {
         stokes + self.shape.nstokes * channel
     }
 
-    /// Brings the pixels that tile row `row` covers into the order of the file, little-endian.
+    /// Brings the pixels that tile row `row` covers into the order of the file, little-endian; the padding of tiles at
+    /// the edges is 0.
     pub(super) fn pack_pixels(&self, row: usize, values: &[f32], out: &mut [u8]) {
         let nx = self.shape.nx;
         let first = row * self.ty;
-        for y in first..(first + self.ty).min(self.shape.ny) {
-            for (column, part) in values[y * nx..(y + 1) * nx].chunks(self.tx).enumerate() {
-                let at = self.element(column, 0, y - first) * 4;
-                for (slot, value) in out[at..at + 4 * part.len()].chunks_exact_mut(4).zip(part) {
+        let lines = self.ty.min(self.shape.ny - first);
+        for (column, tile) in out.chunks_exact_mut(self.pixel_tile_bytes()).enumerate() {
+            let x = column * self.tx;
+            let len = self.tx.min(nx - x);
+            let (inside, padding) = tile.split_at_mut(4 * self.tx * lines);
+            for (y, line) in inside.chunks_exact_mut(4 * self.tx).enumerate() {
+                let from = (first + y) * nx + x;
+                let (pixels, padding) = line.split_at_mut(4 * len);
+                for (slot, value) in pixels.chunks_exact_mut(4).zip(&values[from..from + len]) {
                     slot.copy_from_slice(&value.to_le_bytes());
                 }
+                padding.fill(0);
             }
+            padding.fill(0);
         }
     }
 
@@ -87,13 +95,14 @@ impl TileLayout {
         });
     }
 
-    /// Sets the bits of the pixels of `runs` that tile row `row` covers, least significant bit first.
+    /// Sets the bits of the pixels of `runs` that tile row `row` covers, least significant bit first, and no others.
     pub(super) fn pack_mask(
         &self,
         row: usize,
         runs: &mut Peekable<impl Iterator<Item = Run>>,
         out: &mut [u8],
     ) {
+        out.fill(0);
         self.each_segment(row, runs, |column, x, y, len| {
             let tile = &mut out[column * self.mask_tile_bytes()..][..self.mask_tile_bytes()];
             set_bits(tile, y * self.tx + x, len);

@@ -14,7 +14,7 @@ use std::{
 use crate::{error::Result, mask::Mask};
 
 use super::{
-    Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement,
+    Beams, CubeShape, CubeSpec, CubeWriter, HeaderBeams, Product, complement, direct::PageBuffer,
     pixel_file::PixelFile, staging::Staging,
 };
 use card::{BLOCK, Header};
@@ -117,19 +117,22 @@ impl CubeWriter for FitsWriter {
         let mut blanks = invalid.as_ref().map(|m| m.runs().peekable());
         let nx = self.shape.nx;
         let lines = CHUNK.div_ceil(nx);
-        let mut buffer = Vec::new();
+        let mut buffer = PageBuffer::new(4 * values.len().min(lines * nx));
         let mut offset = self.plane_offset(plane);
         let mut crc = crc32fast::Hasher::new();
         for (i, part) in values.chunks(lines * nx).enumerate() {
-            buffer.clear();
-            buffer.extend(part.iter().map(|v| v.to_bits().to_be()));
+            let bytes = buffer.at(offset, 4 * part.len());
+            // Blocks of a header and floats are multiples of four bytes: the cast holds.
+            let pixels: &mut [u32] = bytemuck::cast_slice_mut(bytes);
+            for (pixel, value) in pixels.iter_mut().zip(part) {
+                *pixel = value.to_bits().to_be();
+            }
             if let Some(blanks) = &mut blanks {
                 while let Some(run) = blanks.next_if(|r| r.y < (i + 1) * lines) {
                     let at = (run.y - i * lines) * nx + run.x;
-                    buffer[at..at + run.len].fill(f32::NAN.to_bits().to_be());
+                    pixels[at..at + run.len].fill(f32::NAN.to_bits().to_be());
                 }
             }
-            let bytes = bytemuck::cast_slice(&buffer);
             crc.update(bytes);
             self.file.write_sparse(bytes, offset, GRAIN)?;
             offset += bytes.len() as u64;
