@@ -18,7 +18,7 @@
 //! Files are created at full length but sparse: disk is taken as planes arrive, planes that are never
 //! written stay blank, and tiles that are all zero, as most of a model and a mask, stay holes. Each
 //! writer holds at most two open files and one row of tiles per thread, for any number of channels.
-//! Files of 1 GiB and more do not stay in the page cache.
+//! Large files do not stay in the page cache.
 //!
 //! # Names
 //!

@@ -18,7 +18,7 @@ const DEVICE_GRIDS: usize = 8;
 
 /// Channels of a batch for each thread of the host, and on a device, at most. More would gain little; a run
 /// that is killed loses the batch in hand, and nothing is written before its first batch is done.
-const CHANNELS_A_THREAD: usize = 8;
+const CHANNELS_A_THREAD: usize = 4;
 const DEVICE_CHANNELS: usize = 64;
 
 /// How the cube's channels go through the backend.

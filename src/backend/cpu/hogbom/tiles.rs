@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Edge of a tile, pixels: its values fit a core's first cache.
-const EDGE: usize = 64;
+const EDGE: usize = 32;
 
 /// Steps, pixels, in which the largest |PSF| over a tile is known; a divisor of [`EDGE`].
 const GRAIN: usize = 16;
