@@ -11,7 +11,7 @@ dirty: a cube of dirty images with what each program writes beside them (PSFs, p
     weights. The error is the largest difference from the exact sum in double precision, at 377 pixels
     of one channel, the brightest source, corners and edges included, over the peak: against the full measurement equation, and
     against the 2-D one without the w-term, which tclean's and pclean's standard gridder solves.
-cleaned: Hogbom in a disc of a tenth of the image, `--cycles` cycles of `--iterations` components for each channel
+cleaned: Hogbom in a disc of `--mask-fraction` of the image, `--cycles` cycles of `--iterations` components for each channel
     (WSClean ends its cycles by -mgain 0.8, so its count is its own).
 gridding: one channel's dirty image without files, ducc0's vis2dirty against cubeclean's operator, at the
     coarsest epsilon of ducc0's whose measured error is no worse (or its best); the same threads. ducc0 has its arrays in memory and sorts them each time;
@@ -39,7 +39,6 @@ from measure import watched
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FIELD_ARCSEC = 8000 * 0.0046  # of cubeclean bench, whatever the pixels
-MASK_FRACTION = 0.1  # its default, too
 
 
 def arguments():
@@ -52,6 +51,7 @@ def arguments():
     parser.add_argument("--clean-channels", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=365, help="of a cycle and channel")
     parser.add_argument("--cycles", type=int, default=3)
+    parser.add_argument("--mask-fraction", type=float, default=0.1, help="area of the disc over the image's")
     parser.add_argument("--gridding", default="1024:87000,8000:449280", help="PIXELS:ROWS, ...")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads, or worker processes")
@@ -82,7 +82,7 @@ def make_job(options, scratch, name, pixels, channels, rows):
         sys.exit(done["text"])
     return dict(ms=ms, pixels=pixels, channels=channels, rows=rows, workers=options.workers,
                 cell_arcsec=FIELD_ARCSEC / pixels, iterations=0, cycles=0,
-                radius=pixels * (MASK_FRACTION / 3.141592653589793) ** 0.5)
+                radius=pixels * (options.mask_fraction / 3.141592653589793) ** 0.5)
 
 
 def measure(options, scratch, job, sums):
@@ -193,14 +193,14 @@ def error_of(options, scratch, job, wterm, sums):
 
 
 def own_gridding(options, scratch, job, wterm):
-    """Seconds that a dirty image of a channel takes cubeclean's operator."""
+    """Seconds that a dirty image of a channel takes cubeclean's operator (which its JSON gives a channel)."""
     done = watched([options.cubeclean, "bench", "--pixels", str(job["pixels"]), "--channels", str(job["channels"]),
                     "--rows", str(job["rows"]), "--iterations", "1", "--repeat", "1", "--backends", "cpu",
                     "--wterm", wterm, "--threads", str(options.workers), "--json", "bench.json"], scratch)
     if done["failed"]:
         sys.exit(done["text"])
     with open(os.path.join(scratch, "bench.json")) as file:
-        return json.load(file)["backends"][0]["steps_s"]["dirty"] / job["channels"]
+        return json.load(file)["backends"][0]["steps_s"]["dirty"]
 
 
 def main():
