@@ -161,6 +161,7 @@ fn deep<B: Backend>(
         gain: 0.1,
         threshold: DEPTH * peak.map_or(0.0, |p| p.value.abs()),
         max_iter: 100_000,
+        keep_residual: false,
     };
     let controls: Vec<_> = all.iter().zip(&peaks).map(control).collect();
     let mut walls = Vec::new();
@@ -201,6 +202,7 @@ fn minor<B: Backend>(
         gain: 0.1,
         threshold: 0.0,
         max_iter,
+        keep_residual: false,
     };
     let controls: Vec<_> = all.iter().map(control).collect();
     let label = format!("minor, {max_iter} iter");

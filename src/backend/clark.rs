@@ -178,6 +178,7 @@ fn round<B: Minor>(
             gain: channel.control.gain,
             threshold: channel.level,
             max_iter: channel.left.min(enough(mask.count(), channel.control.gain)),
+            keep_residual: true,
         })
         .collect();
     let found = backend.hogbom_in_patch(patch, inner, psf, model, &controls)?;

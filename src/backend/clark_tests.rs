@@ -342,8 +342,14 @@ fn planes_that_do_not_fit_are_refused<B: Minor>(backend: &B) {
     let (mut planes, psfs, mut model) = (zeros(4), zeros(5), zeros(4));
     backend.put(&mut planes, 0, &[1.0; 16]).unwrap();
     let mask = Mask::new(4, 4, true);
-    let control =
-        |channel| MinorControl { channel, mask: &mask, gain: 0.1, threshold: 0.0, max_iter: 1 };
+    let control = |channel| MinorControl {
+        channel,
+        mask: &mask,
+        gain: 0.1,
+        threshold: 0.0,
+        max_iter: 1,
+        keep_residual: true,
+    };
     assert!(backend.clark(&mut planes, &psfs, &mut model, &[control(0)]).is_err());
     let psfs = zeros(4);
     assert!(backend.clark(&mut planes, &psfs, &mut model, &[control(1)]).is_err());

@@ -88,6 +88,9 @@ pub struct MinorControl<'a> {
     pub threshold: f32,
     /// Stop after this many components.
     pub max_iter: usize,
+    /// Whether the residual is looked at afterwards. A major cycle makes it anew; if one follows, components
+    /// that no peak depended on need not be taken off.
+    pub keep_residual: bool,
 }
 
 /// What a channel's minor cycle did.

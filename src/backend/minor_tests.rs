@@ -123,6 +123,7 @@ pub(super) fn set_up<'a, B: Minor>(
             gain,
             threshold,
             max_iter,
+            keep_residual: true,
         })
         .collect();
     (planes, controls)
@@ -374,8 +375,14 @@ pub(super) fn planes_that_do_not_fit_are_refused<B: Minor>(backend: &B) {
     let zeros = |nx| backend.zeros(1, 4, nx).unwrap();
     let (mut planes, psfs, mut model) = (zeros(4), zeros(5), zeros(4));
     let mask = Mask::new(4, 4, true);
-    let control =
-        |channel| MinorControl { channel, mask: &mask, gain: 0.1, threshold: 0.0, max_iter: 1 };
+    let control = |channel| MinorControl {
+        channel,
+        mask: &mask,
+        gain: 0.1,
+        threshold: 0.0,
+        max_iter: 1,
+        keep_residual: true,
+    };
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(0)]).is_err());
     let psfs = zeros(4);
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(1)]).is_err());

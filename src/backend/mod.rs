@@ -201,7 +201,8 @@ pub trait Minor: PlaneStore {
     /// Hogbom's loop: component = gain × the residual's peak in the mask; the PSF (peak 1 at pixel
     /// (nx/2, ny/2), of the residual's shape) shifted there times the component is subtracted.
     /// Components are added to `model`. Equal to the full-plane loop, component by component; on
-    /// return `residual` is exact at least within the mask.
+    /// return `residual` is exact at least within the mask, where [`MinorControl::keep_residual`] asks for it, and undefined
+    /// there where not.
     fn hogbom(
         &self,
         residual: &mut Self::Planes,

@@ -213,7 +213,8 @@ pub(super) fn points_alone_are_hogbom<B: Minor>(backend: &B) {
             backend.put(&mut planes, 0, &residual).unwrap();
             backend.put(&mut psfs, 0, &psf).unwrap();
             let (gain, threshold, max_iter) = limits;
-            let control = MinorControl { channel: 0, mask, gain, threshold, max_iter };
+            let control =
+                MinorControl { channel: 0, mask, gain, threshold, max_iter, keep_residual: true };
             let hogbom = backend.hogbom(&mut planes, &psfs, &mut models, &[control]).unwrap();
             assert_eq!(result.components, hogbom[0].components);
             assert_eq!(result.peak, hogbom[0].peak);

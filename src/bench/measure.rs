@@ -152,6 +152,7 @@ fn once<B: Backend>(
             gain: GAIN,
             threshold: 0.0,
             max_iter: job.iterations,
+            keep_residual: false,
         })
         .collect();
     let mut results = Vec::new();

@@ -331,6 +331,8 @@ fn minor_cycle(
                 gain: group.pace.gain,
                 threshold: group.cyclethreshold.max(state.nsigma_threshold),
                 max_iter: group.control.cycleniter(params),
+                // A major cycle follows where there are components.
+                keep_residual: false,
             });
         }
     }

@@ -41,8 +41,14 @@ pub struct Cell {
 }
 
 impl Bins {
-    /// Sorts `rows` by their tile; `inverse_wavelength` is ν/c of each slot.
-    pub(super) fn new(rows: &Rows, grid: &UvGrid, inverse_wavelength: Vec<f64>) -> Self {
+    /// Sorts `rows` by their tile; `inverse_wavelength` is ν/c of each slot, `lowest` that of the lowest frequency of the
+    /// cube.
+    pub(super) fn new(
+        rows: &Rows,
+        grid: &UvGrid,
+        inverse_wavelength: Vec<f64>,
+        lowest: f64,
+    ) -> Self {
         let tiles = grid.tiles_u * grid.tiles_v;
         let tile_of = |row: usize| {
             let [u, v, _] = rows.uvw_m[row];
@@ -74,8 +80,10 @@ impl Bins {
             .iter()
             .zip(&conjugated)
             .map(|(&row, &negate)| {
-                let uvw = rows.uvw_m[row as usize];
-                if negate { uvw.map(|x| -x) } else { uvw }
+                let [u, v, w] = rows.uvw_m[row as usize];
+                // The plan's w-term is not for what is never on the grid; times a weight of 0, it must be finite.
+                let w = if grid.ever_holds([u, v, w], lowest) { w } else { 0.0 };
+                if negate { [-u, -v, -w] } else { [u, v, w] }
             })
             .collect();
         let slot = order.iter().map(|&row| rows.slot[row as usize]).collect();

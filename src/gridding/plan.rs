@@ -133,11 +133,19 @@ impl OperatorPlan {
             let metres = rows.uvw_m.iter().fold(0.0, |max: f64, uvw| max.max(uvw[axis].abs()));
             metres * max_inverse_wavelength
         };
-        let (max_u, max_v, max_w) = (furthest(0), furthest(1), furthest(2));
+        let (max_u, max_v) = (furthest(0), furthest(1));
         let precision =
             if options.accuracy >= F32_ACCURACY { Precision::F32 } else { Precision::F64 };
         let design = Design::cheapest(image, (max_u, max_v), rows.uvw_m.len(), precision, options)?;
         let Design { kernel, error, padding, grid, sample_cost } = design;
+        // Rows off the grid have no part in the image, and their w no part in its cost.
+        let lowest = freq_range_hz.0 / SPEED_OF_LIGHT;
+        let max_w = max_inverse_wavelength
+            * rows
+                .uvw_m
+                .iter()
+                .filter(|&&uvw| grid.ever_holds(uvw, lowest))
+                .fold(0.0, |max: f64, uvw| max.max(uvw[2].abs()));
 
         let (wterm, terms) = match options.wterm {
             WTermMode::None => WTerm::flat(max_w),
@@ -231,12 +239,14 @@ impl OperatorPlan {
         let centre = if most > 0.0 { (least * most).sqrt() } else { low };
         let group = groups.of(centre);
         let group_freq = groups.freq_hz(group);
+        let lowest = self.freq_range_hz.0 / SPEED_OF_LIGHT;
         let spread = (most / group_freq - 1.0).max(1.0 - least / group_freq);
         if most == 0.0 || spread * groups.max_cell <= self.grid.drift(&self.kernel) {
             let bins = groups.bins[group].get_or_init(|| {
                 let inverse_wavelength = group_freq / SPEED_OF_LIGHT;
                 let slots = self.rows.slots.len();
-                Arc::new(Bins::new(&self.rows, &self.grid, vec![inverse_wavelength; slots]))
+                let own = vec![inverse_wavelength; slots];
+                Arc::new(Bins::new(&self.rows, &self.grid, own, lowest))
             });
             return Ok(Arc::clone(bins));
         }
@@ -244,7 +254,7 @@ impl OperatorPlan {
             .iter()
             .map(|&f| if f.is_finite() { f } else { group_freq } / SPEED_OF_LIGHT)
             .collect();
-        Ok(Arc::new(Bins::new(&self.rows, &self.grid, own)))
+        Ok(Arc::new(Bins::new(&self.rows, &self.grid, own, lowest)))
     }
 }
 

@@ -57,7 +57,7 @@ impl UvGrid {
         let (scale_u, scale_v) = (nu as f64 * image.cell_x, nv as f64 * image.cell_y);
         let last_cell = ((max_u * scale_u).floor() as usize).min(nu / 2);
         let columns = (last_cell + reach + 2).min(nu / 2 + 1);
-        let last_row = (max_v * scale_v).floor() as usize + reach + 2;
+        let last_row = ((max_v * scale_v).floor() as usize).min(nv / 2) + reach + 2;
         let (first_row, band) =
             if last_row < nv / 2 { (nv / 2 - last_row, 2 * last_row + 1) } else { (0, nv) };
         Self {
@@ -96,6 +96,13 @@ impl UvGrid {
     /// Cells that a sample may lie away from the cell its row is binned by.
     pub(super) fn drift(&self, kernel: &Kernel) -> f64 {
         (self.tile / 2 - kernel.support().div_ceil(2) - 1) as f64
+    }
+
+    /// Whether a row has samples on the grid, if its lowest frequency is ν/c = `inverse_wavelength`.
+    pub(super) fn ever_holds(&self, [u, v, _]: [f64; 3], inverse_wavelength: f64) -> bool {
+        // Less a rounding.
+        let scale = 0.999 * inverse_wavelength;
+        self.holds(u * scale * self.scale_u, v * scale * self.scale_v)
     }
 
     /// Whether a sample at (u, v) cells lies on the grid; beyond, the image's cell undersamples it.

@@ -54,6 +54,7 @@ fn hog_fixed_usermask_channel_by_channel() {
             gain: 0.1,
             threshold: of("cycleThresh") as f32,
             max_iter: 2000,
+            keep_residual: true,
         };
         let result = cpu.hogbom(residuals, psfs, model, &[control]).unwrap().remove(0);
         assert_eq!(result.components.len() as f64, of("iterDone"), "channel {channel}");
@@ -101,8 +102,14 @@ impl Channel10 {
         let [residual, psf, model] = &mut planes;
         backend.put(residual, 0, &self.residual).unwrap();
         backend.put(psf, 0, &self.psf).unwrap();
-        let controls =
-            [MinorControl { channel: 0, mask: &self.mask, gain: 0.1, threshold, max_iter: 5000 }];
+        let controls = [MinorControl {
+            channel: 0,
+            mask: &self.mask,
+            gain: 0.1,
+            threshold,
+            max_iter: 5000,
+            keep_residual: true,
+        }];
         let mut results = match deconvolver {
             Deconvolver::Clark => backend.clark(residual, psf, model, &controls),
             _ => backend.hogbom(residual, psf, model, &controls),
@@ -195,6 +202,7 @@ fn check_multiscale_cycle<B: Minor>(backend: &B) {
         gain: 0.1,
         threshold: of("cycleThresh") as f32,
         max_iter: 5000,
+        keep_residual: true,
     };
     let scales = Scales { pixels: vec![0.0, 5.0, 15.0], smallscalebias: 0.6 };
     let results = backend.multiscale(&scales, &mut residuals, &psfs, &mut model, &[control]);

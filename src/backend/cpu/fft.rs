@@ -132,7 +132,7 @@ fn mirror(grid: &UvGrid, column: usize) -> Option<usize> {
         return Some(2 * halo - column);
     }
     let u = column - halo;
-    (u > grid.nu / 2).then(|| grid.nu - u + halo)
+    (u > grid.nu / 2).then(|| grid.nu + halo - u)
 }
 
 /// Adds the halo columns to the columns they mirror.

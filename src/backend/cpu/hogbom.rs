@@ -162,6 +162,7 @@ fn clean_with_tiles_after(
         }
     });
     match work {
+        _ if !control.keep_residual => {}
         Work::Strip(strip) => strip.scatter(residual),
         Work::Tiles(tiles) => tiles.scatter(residual, psf),
     }
@@ -348,12 +349,6 @@ impl Shift {
         let dx = (nx / 2) as isize - (pixel % nx) as isize;
         let dy = (ny / 2) as isize - (pixel / nx) as isize;
         Self { nx, ny, dx, dy, flux }
-    }
-
-    /// Whether the PSF has a value for all of a run.
-    #[inline(always)]
-    pub(super) fn covers(&self, run: &Run) -> bool {
-        self.overlap(run).is_some_and(|(_, count, _)| count == run.len)
     }
 
     /// Index in the PSF of its value at a plane pixel that it has one for.

@@ -183,6 +183,7 @@ pub(super) fn subtract(
             gain: 0.0,
             threshold: 0.0,
             max_iter: 0,
+            keep_residual: true,
         })
         .collect();
     for group in work.groups(&controls)? {

@@ -23,6 +23,12 @@ const GRAIN: usize = 16;
 /// What rounding to f32 of a product and a difference may add to a bound, relative, each.
 const ROUNDED: f64 = 1.0 + f32::EPSILON as f64;
 
+/// What it may add where they are subnormal: 2⁻¹⁴⁹, the least `f32`.
+const TINY: f64 = f32::from_bits(1) as f64;
+
+/// Tiles that are brought up to date one by one, the greatest bound first, before all are looked through.
+const LIKELIEST: usize = 3;
+
 /// The masked pixels of a residual.
 pub(super) struct Tiles {
     nx: usize,
@@ -30,10 +36,14 @@ pub(super) struct Tiles {
     psf: PsfBounds,
     /// Those with masked pixels, in the order of the plane.
     tiles: Vec<Tile>,
+    /// For each tile, its column and row among all: apart, as each component is held against each.
+    at: Vec<[u32; 2]>,
     /// For each tile, what none of its |values| exceeds.
     bounds: Vec<f64>,
     /// All components so far.
     components: Vec<Shift>,
+    /// The tiles that have all of them.
+    updated: Vec<usize>,
 }
 
 /// The masked pixels of one tile.
@@ -68,40 +78,43 @@ impl Tiles {
             tiles
         };
         let tiles: Vec<Tile> = bands.par_iter().map(of_band).flatten_iter().collect();
+        let at = tiles.iter().map(|tile| tile.at.map(|i| i as u32)).collect();
         let bounds = tiles.iter().map(|tile| f64::from(tile.peak)).collect();
-        Self { nx, ny, psf: PsfBounds::new(psf, nx, ny), tiles, bounds, components: Vec::new() }
+        let psf = PsfBounds::new(psf, nx, ny);
+        Self { nx, ny, psf, tiles, at, bounds, components: Vec::new(), updated: Vec::new() }
     }
 
     /// Takes a component off, and gives the peak that is left, as the textbook loop finds it.
     pub(super) fn subtract(&mut self, psf: &[f32], pixel: usize, flux: f32) -> Option<Peak> {
         let shift = Shift::new(self.nx, self.ny, pixel, flux);
-        self.psf.add_to(&mut self.bounds, &self.tiles, &shift);
+        self.psf.add_to(&mut self.bounds, &self.at, &shift);
         self.components.push(shift);
+        self.updated.clear();
         self.peak(psf)
     }
 
     /// The largest |value|, and the first of the plane among equals.
     fn peak(&mut self, psf: &[f32]) -> Option<Peak> {
-        // The tile that is likeliest to have it first, so that few others can have more.
-        let greatest = |(best, at): (f64, usize), (i, &bound): (usize, &f64)| {
-            if bound > best { (bound, i) } else { (best, at) }
-        };
-        let (_, first) =
-            self.bounds.iter().enumerate().fold((f64::NEG_INFINITY, usize::MAX), greatest);
-        if first == usize::MAX {
-            return None;
+        // The tiles that are likeliest to have it first, so that few others can have more: at first that of the last
+        // component, whose peak has become less.
+        let mut most = NOTHING;
+        for _ in 0..LIKELIEST {
+            let i = vectorised(Greatest(&self.bounds))?;
+            if self.tiles[i].done == self.components.len() {
+                break;
+            }
+            most = larger(most, self.update(i, psf));
         }
-        let mut most = self.update(first, psf);
         for i in 0..self.tiles.len() {
             // Equal ones too, as theirs may be the first; and where f32 may have overflown.
             if self.bounds[i] >= f64::from(most) || self.bounds[i] >= f64::from(f32::MAX) {
                 most = larger(most, self.update(i, psf));
             }
         }
-        let is_done = |tile: &&Tile| tile.done == self.components.len() && tile.peak == most;
-        self.tiles
+        self.updated
             .iter()
-            .filter(is_done)
+            .map(|&i| &self.tiles[i])
+            .filter(|tile| tile.peak == most)
             .filter_map(|tile| tile.first(self.nx))
             .min_by_key(|p| p.pixel)
     }
@@ -110,8 +123,9 @@ impl Tiles {
     fn update(&mut self, i: usize, psf: &[f32]) -> f32 {
         let tile = &mut self.tiles[i];
         if tile.done < self.components.len() {
-            tile.subtract(&self.components[tile.done..], psf);
+            tile.subtract((self.nx, self.ny), &self.components[tile.done..], psf);
             tile.done = self.components.len();
+            self.updated.push(i);
         }
         self.bounds[i] = f64::from(tile.peak);
         tile.peak
@@ -119,8 +133,9 @@ impl Tiles {
 
     /// Brings all tiles up to date, and back into the plane.
     pub(super) fn scatter(mut self, plane: &mut [f32], psf: &[f32]) {
-        let components = &self.components;
-        self.tiles.par_iter_mut().for_each(|tile| tile.subtract(&components[tile.done..], psf));
+        let (size, components) = ((self.nx, self.ny), &self.components);
+        let update = |tile: &mut Tile| tile.subtract(size, &components[tile.done..], psf);
+        self.tiles.par_iter_mut().for_each(update);
         for tile in &self.tiles {
             let mut values = &tile.values[..];
             for run in &tile.runs {
@@ -143,9 +158,17 @@ impl Tile {
     }
 
     /// Subtracts components, in their order from each pixel, and finds the peak.
-    fn subtract(&mut self, components: &[Shift], psf: &[f32]) {
-        let (column, runs, values) = (self.at[0], &self.runs[..], &mut self.values[..]);
-        self.peak = vectorised(Subtract { column, runs, values, components, psf });
+    fn subtract(&mut self, (nx, ny): (usize, usize), components: &[Shift], psf: &[f32]) {
+        let (runs, values) = (&self.runs[..], &mut self.values[..]);
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
+        let x = self.at[0] * EDGE;
+        let (x, y) = ([x, x + EDGE], [first.y, last.y + 1]);
+        let reach = |shift: &Shift| Reach::of(shift, (nx, ny), x, y);
+        for some in components.chunk_by(|a, b| reach(a) == reach(b)) {
+            let reach = some.first().map_or(Reach::None, reach);
+            vectorised(Subtract { reach, runs, values, components: some, psf });
+        }
+        self.peak = max_abs(values);
     }
 
     /// The first pixel whose |value| is the tile's peak.
@@ -161,10 +184,32 @@ impl Tile {
     }
 }
 
-/// Components to be subtracted from a tile's values; gives the largest |value|.
+/// What of a tile has a component's PSF.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    Some,
+    None,
+}
+
+impl Reach {
+    /// In pixels x\[0\]..x\[1\] and y\[0\]..y\[1\], of planes of nx × ny.
+    fn of(shift: &Shift, (nx, ny): (usize, usize), x: [usize; 2], y: [usize; 2]) -> Self {
+        let [x, y] = [x.map(|x| x as isize + shift.dx), y.map(|y| y as isize + shift.dy)];
+        let (nx, ny) = (nx as isize, ny as isize);
+        if x[0] >= 0 && x[1] <= nx && y[0] >= 0 && y[1] <= ny {
+            Self::All
+        } else if x[1] <= 0 || x[0] >= nx || y[1] <= 0 || y[0] >= ny {
+            Self::None
+        } else {
+            Self::Some
+        }
+    }
+}
+
+/// Components, all of one reach, to be subtracted from a tile's values.
 struct Subtract<'a> {
-    /// Among the tiles.
-    column: usize,
+    reach: Reach,
     runs: &'a [Run],
     values: &'a mut [f32],
     components: &'a [Shift],
@@ -172,24 +217,18 @@ struct Subtract<'a> {
 }
 
 impl Vectorised for Subtract<'_> {
-    type Output = f32;
+    type Output = ();
 
     #[inline(always)] // so that it is compiled for the caller's vector instructions
-    fn run(self) -> f32 {
-        let Self { column, runs, mut values, components, psf } = self;
-        let mut lanes = [NOTHING; LANES];
-        // Where the PSF reaches over all rows of the tile nothing has to be cut.
-        let covered = components.iter().all(|shift| {
-            let whole_row = |run: &Run| Run { x: column * EDGE, len: EDGE, ..*run };
-            [runs.first(), runs.last()]
-                .into_iter()
-                .flatten()
-                .all(|run| shift.covers(&whole_row(run)))
-        });
+    fn run(self) {
+        let Self { reach, runs, mut values, components, psf } = self;
+        if reach == Reach::None {
+            return;
+        }
         for run in runs {
             let (of_run, rest) = values.split_at_mut(run.len);
             match <&mut [f32; EDGE]>::try_from(&mut *of_run) {
-                Ok(whole) if covered => subtract_whole(whole, run, components, psf),
+                Ok(whole) if reach == Reach::All => subtract_whole(whole, run, components, psf),
                 _ => {
                     for shift in components {
                         if let Some((first, count, at)) = shift.overlap(run) {
@@ -198,14 +237,29 @@ impl Vectorised for Subtract<'_> {
                     }
                 }
             }
-            for block in of_run.chunks(LANES) {
-                for (lane, value) in lanes.iter_mut().zip(block) {
-                    *lane = larger(*lane, value.abs());
-                }
-            }
             values = rest;
         }
-        lanes.into_iter().fold(NOTHING, larger)
+    }
+}
+
+/// The first index of the greatest of some bounds.
+struct Greatest<'a>(&'a [f64]);
+
+impl Vectorised for Greatest<'_> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn run(self) -> Option<usize> {
+        let mut lanes = [f64::NEG_INFINITY; LANES];
+        let (blocks, rest) = self.0.as_chunks::<LANES>();
+        for block in blocks {
+            for (lane, &bound) in lanes.iter_mut().zip(block) {
+                *lane = if bound > *lane { bound } else { *lane };
+            }
+        }
+        let most =
+            lanes.iter().chain(rest).fold(f64::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        self.0.iter().position(|&bound| bound == most)
     }
 }
 
@@ -273,19 +327,19 @@ impl PsfBounds {
     }
 
     /// Adds to tiles' bounds what a component may.
-    fn add_to(&self, bounds: &mut [f64], tiles: &[Tile], shift: &Shift) {
+    fn add_to(&self, bounds: &mut [f64], tiles: &[[u32; 2]], shift: &Shift) {
         let flux = f64::from(shift.flux.abs()) * ROUNDED;
         // The window that begins with the block that the first pixel of tile 0 is in. Tiles are whole blocks.
         let window = |shift: isize| shift.div_euclid(GRAIN as isize) + WINDOW as isize - 1;
         let (x0, y0) = (window(shift.dx), window(shift.dy));
         let step = EDGE / GRAIN;
         for (bound, tile) in bounds.iter_mut().zip(tiles) {
-            let x = x0 + (tile.at[0] * step) as isize;
-            let y = y0 + (tile.at[1] * step) as isize;
+            let x = x0 + (tile[0] as usize * step) as isize;
+            let y = y0 + (tile[1] as usize * step) as isize;
             if (0..self.columns as isize).contains(&x) && (0..self.rows as isize).contains(&y) {
                 let most = self.values[y as usize * self.columns + x as usize];
                 *bound = match most.is_finite() {
-                    true => (*bound + flux * f64::from(most)) * ROUNDED,
+                    true => (*bound + flux * f64::from(most) + TINY) * ROUNDED,
                     false => f64::INFINITY,
                 };
             }

@@ -112,6 +112,7 @@ fn tables_count_in_the_memory_budget() {
         gain: 0.1,
         threshold: 0.0,
         max_iter: 1,
+        keep_residual: true,
     };
     let error = gpu.hogbom(&mut residual, &psf, &mut model, &[control]).unwrap_err();
     assert!(matches!(error, Error::Resources { .. }), "{error}");
