@@ -26,10 +26,13 @@ const MOST_KEPT: usize = 512;
 
 /// Keeps freed blocks of 1 MiB and more, and gives them out to who asks for the same size.
 ///
-/// Kept and used blocks together are never more than the most that was used at a time, so that a program's
-/// peak memory is what it is without.
+/// Kept and used blocks together are never more than the most that was asked for at a time; where there is no memory for
+/// anything, what is kept is given back first. A block that is kept has pages, though, where a fresh one has none before it is
+/// written: zeros that nobody touches take memory from their second use on.
 ///
-/// The command `cubeclean` uses it; a program that embeds the library may do so too, on Linux:
+/// The command `cubeclean` uses it; a program that embeds the library may do so too, on Linux, if it does not fork
+/// without executing another program (a lock that another thread holds stays held in the child). Each block in use is a mapping
+/// of its own, of which the kernel allows a process 65,530 (`vm.max_map_count`):
 ///
 /// ```
 /// # #[cfg(target_os = "linux")]
@@ -68,6 +71,14 @@ impl Recycling {
         }))
     }
 
+    /// What `allocate` gives; where that is nothing, once more without what is kept.
+    fn or_from_kept(&self, allocate: impl Fn() -> *mut u8) -> *mut u8 {
+        match allocate() {
+            null if null.is_null() && self.lock().give_back() => allocate(),
+            given => given,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Blocks> {
         // Nothing under the lock can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,7 +92,10 @@ impl Recycling {
             return (ptr::with_exposed_provenance_mut(block.address), true);
         }
         blocks.make_room(bytes);
-        let address = map(bytes);
+        let mut address = map(bytes);
+        if address.is_null() && blocks.give_back() {
+            address = map(bytes);
+        }
         if !address.is_null() {
             blocks.count_used(bytes);
         }
@@ -124,6 +138,15 @@ impl Blocks {
         while self.count > 0 && self.used_bytes + self.kept_bytes + bytes > most {
             unmap(self.remove(0));
         }
+    }
+
+    /// Gives all that is kept back to the system; whether there was any.
+    fn give_back(&mut self) -> bool {
+        let any = self.count > 0;
+        while self.count > 0 {
+            unmap(self.remove(self.count - 1));
+        }
+        any
     }
 
     fn keep(&mut self, block: Block) {
@@ -189,14 +212,14 @@ unsafe impl GlobalAlloc for Recycling {
         match large(layout) {
             Some(bytes) => self.take(bytes).0,
             // SAFETY: as the caller promises.
-            None => unsafe { System.alloc(layout) },
+            None => self.or_from_kept(|| unsafe { System.alloc(layout) }),
         }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let Some(bytes) = large(layout) else {
             // SAFETY: as the caller promises.
-            return unsafe { System.alloc_zeroed(layout) };
+            return self.or_from_kept(|| unsafe { System.alloc_zeroed(layout) });
         };
         let (address, used) = self.take(bytes);
         if used {
@@ -222,7 +245,9 @@ unsafe impl GlobalAlloc for Recycling {
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match (large(layout), large(new_layout)) {
             // SAFETY: as the caller promises; the block came from there.
-            (None, None) => unsafe { System.realloc(address, layout, new_size) },
+            (None, None) => {
+                self.or_from_kept(|| unsafe { System.realloc(address, layout, new_size) })
+            }
             (Some(old), Some(new)) if old == new => address,
             (Some(old), Some(new)) => self.remap(address, old, new),
             _ => {
@@ -246,7 +271,11 @@ impl Recycling {
         let mut blocks = self.lock();
         blocks.make_room(new.saturating_sub(old));
         // SAFETY: the block is a mapping of `old` bytes in the hands of the caller, who gives it up for this one.
-        let moved = unsafe { libc::mremap(address.cast(), old, new, libc::MREMAP_MAYMOVE) };
+        let remap = || unsafe { libc::mremap(address.cast(), old, new, libc::MREMAP_MAYMOVE) };
+        let mut moved = remap();
+        if moved == libc::MAP_FAILED && blocks.give_back() {
+            moved = remap();
+        }
         if moved == libc::MAP_FAILED {
             return ptr::null_mut();
         }

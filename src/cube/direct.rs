@@ -2,15 +2,16 @@
 //!
 //! A cube is written once, and is often larger than memory. In the page cache, each byte costs a fresh page, a copy
 //! and the file's lock: of a 1024² channel more than its transforms take. A file that was opened with `O_DIRECT` gives
-//! the disk our own memory instead. It takes whole pages only, from memory that lies as they do; the odd ends of what is written
-//! go through the cache, which is safe, as no page is written both ways.
+//! the disk our own memory instead. It takes whole pages only, from memory that lies as they do; the odd ends of what is
+//! written go through the cache. The file system keeps the two apart: a direct write first brings to the disk what the cache
+//! has of its range, and then drops it there.
 
 use std::{fs, io, ops::Range, path::Path};
 
 #[cfg(target_os = "linux")]
 use crate::positioned::write_all_at;
 
-/// What offsets, lengths and addresses are multiples of: at least the block of any disk.
+/// What offsets, lengths and addresses are multiples of: at least the block of nearly any disk.
 const PAGE: usize = 4096;
 
 /// Bytes from which on a write goes past the cache: it waits for the disk, which is not worth it for less.
@@ -38,27 +39,32 @@ impl PageBuffer {
     }
 }
 
-/// A file that is written past the page cache, by many threads at once.
+/// A file that is written past the page cache, by many threads (ext4 lets one at a time fill holes of a file).
 pub(crate) struct Direct {
     #[cfg(target_os = "linux")]
     file: fs::File,
 }
 
 impl Direct {
-    /// Opens an existing file once more; `None` where writing it so is not possible, or not known to be good. Network
+    /// Opens an open file once more; `None` where writing it so is not possible, or not known to be good. Network
     /// file systems are not: there, a write that waits for the server keeps the line empty between two.
     #[cfg(target_os = "linux")]
-    pub(crate) fn open(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
+    pub(crate) fn open(path: &Path, open: &fs::File) -> Option<Self> {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+        let kind = rustix::fs::fstatfs(open).ok()?.f_type as u64;
+        if ![EXT4, XFS].contains(&kind) {
+            return None;
+        }
         let flag = rustix::fs::OFlags::DIRECT.bits() as i32;
         let file = fs::OpenOptions::new().write(true).custom_flags(flag).open(path).ok()?;
-        let kind = rustix::fs::fstatfs(&file).ok()?.f_type as u64;
-        [EXT4, XFS].contains(&kind).then_some(Self { file })
+        // The path may be another's by now.
+        let id = |file: &fs::File| file.metadata().ok().map(|m| (m.dev(), m.ino()));
+        (id(&file)? == id(open)?).then_some(Self { file })
     }
 
     /// Elsewhere, everything goes through the cache.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn open(_: &Path) -> Option<Self> {
+    pub(crate) fn open(_: &Path, _: &fs::File) -> Option<Self> {
         None
     }
 

@@ -17,7 +17,7 @@
 //!
 //! Files are created at full length but sparse: disk is taken as planes arrive, planes that are never
 //! written stay blank, and tiles that are all zero, as most of a model and a mask, stay holes. Each
-//! writer holds at most two open files and one row of tiles per thread, for any number of channels.
+//! writer holds at most two files, each open twice, and 4 MB or a row of tiles per thread, for any number of channels.
 //! Large files do not stay in the page cache.
 //!
 //! # Names

@@ -53,11 +53,12 @@ impl PixelFile {
         if length < bytes {
             file.set_len(bytes).map_err(io)?;
         }
+        let direct = (bytes >= DIRECT_FROM).then(|| Direct::open(path, &file)).flatten();
         Ok(Self {
             path: path.to_owned(),
             file,
             joined: length > 0,
-            direct: (bytes >= DIRECT_FROM).then(|| Direct::open(path)).flatten(),
+            direct,
             behind: WriteBehind::for_length(bytes),
             written: AtomicU64::new(0),
         })

@@ -1,4 +1,5 @@
-//! Keeps the disk at work while there is work to do, and long writes from filling the page cache.
+//! Keeps the disk at work while there is work to do, and long writes from filling the page cache, where files are
+//! not written past it ([`super::direct`]).
 //!
 //! Left to itself, a system keeps what is written until there is a tenth of its memory of it: a run would image its
 //! channels first and wait for the disk afterwards. What is written is handed to the disk at once.
@@ -17,7 +18,7 @@ use std::{
 /// Files shorter than this are written when the run ends, in one go: it takes no time, and many small pieces would.
 const AT_ONCE_FROM: u64 = 16 << 20;
 
-/// Files shorter than this stay in the cache: users open them when the run ends.
+/// Files shorter than this stay in the cache, if they are written through it: users open them when the run ends.
 const DROPPED_FROM: u64 = 1 << 30;
 
 /// Bytes of a file that are handed to the disk at a time: small planes one by one would be many small writes.

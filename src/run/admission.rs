@@ -120,9 +120,10 @@ impl Admission {
             .collect();
         let continues = config.resume || config.channel_range.is_some();
         let directory = existing_directory(&config.imagename);
+        // Each is open twice where it is written past the page cache.
         let files = |(product, format): &(Product, Format)| match format {
-            Format::Casa if product.has_mask() => 2,
-            _ => 1,
+            Format::Casa if product.has_mask() => 4,
+            _ => 2,
         };
         Ok(Self {
             image: plan.describe(),
@@ -243,7 +244,11 @@ fn product_sizes(config: &Config, plan: &Plan) -> Result<Vec<ProductSize>> {
 pub(super) fn disk_to_spare(config: &Config, plan: &Plan) -> Result<u64> {
     let products: u64 = product_sizes(config, plan)?.iter().map(|p| p.bytes).sum();
     let free = machine::free_disk(&existing_directory(&config.imagename)).unwrap_or(u64::MAX);
-    Ok(free.saturating_sub(products))
+    let spare = free.saturating_sub(products);
+    // Other processes at the same cube count the same disk.
+    let share =
+        config.channel_range.as_ref().map_or(1.0, |range| range.len() as f64 / plan.nchan() as f64);
+    Ok((spare as f64 * share.min(1.0)) as u64)
 }
 
 /// Files of a product that are open at a time: subcubes, of which a batch may touch several.

@@ -61,7 +61,11 @@ pub(super) fn check(config: &Config) -> Result<()> {
     }
     let probe = directory.join(format!(".cubeclean-probe-{}", std::process::id()));
     fs::File::create(&probe).map_err(|e| Error::io("write in", directory, e))?;
-    fs::remove_file(&probe).map_err(|e| Error::io("write in", directory, e))
+    match fs::remove_file(&probe) {
+        // Another process, of the same number in another container, was here as well.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|e| Error::io("write in", directory, e)),
+    }
 }
 
 /// The report's two files. Several processes at one cube may have one directory.
@@ -235,22 +239,24 @@ pub(super) fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
     let path = directory.join(format!(".cubeclean-probe-{}-{stamp}", std::process::id()));
     let mut file =
         fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
-    let measured = measure(&mut file, Direct::open(&path));
+    let direct = Direct::open(&path, &file);
     fs::remove_file(&path).ok()?;
-    measured.ok()
+    measure(&mut file, direct.as_ref()).ok()
 }
 
-fn measure(file: &mut fs::File, direct: Option<Direct>) -> std::io::Result<(f64, f64)> {
+fn measure(file: &mut fs::File, direct: Option<&Direct>) -> std::io::Result<(f64, f64)> {
     // No two blocks alike, for disks that store such once.
     let mut buffer = PageBuffer::new(BLOCK_BYTES);
     let block = buffer.at(0, BLOCK_BYTES);
     for (i, word) in (0u32..).zip(block.chunks_exact_mut(4)) {
         word.copy_from_slice(&(i.wrapping_mul(2_654_435_761) ^ i.rotate_left(13)).to_le_bytes());
     }
+    // Holes are filled, as with products.
+    file.set_len(PROBE_BYTES as u64)?;
     let start = Instant::now();
     for offset in (0..PROBE_BYTES as u64).step_by(BLOCK_BYTES) {
         block[..8].copy_from_slice(&offset.to_le_bytes());
-        let written = direct.as_ref().map_or(Ok(0..0), |direct| direct.write(block, offset))?;
+        let written = direct.map_or(Ok(0..0), |direct| direct.write(block, offset))?;
         write_all_at(file, offset + written.end as u64, &block[written.end..])?;
     }
     file.sync_all()?;

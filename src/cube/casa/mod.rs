@@ -224,6 +224,10 @@ impl CubeWriter for CasaWriter {
     }
 }
 
+/// Bytes that are brought to the file's order, and written, at a time, if a plane has as many: a disk takes few large
+/// writes better than many small ones.
+const AT_A_TIME: usize = 4 << 20;
+
 /// A file of tiles, written in rows of tiles.
 struct TileFile {
     file: PixelFile,
@@ -255,11 +259,15 @@ impl TileFile {
         count: usize,
         mut pack: impl FnMut(usize, &mut [u8]),
     ) -> Result<()> {
-        let mut buffer = PageBuffer::new(self.row_bytes);
-        for row in 0..count {
+        let at_a_time = (AT_A_TIME / self.row_bytes).clamp(1, count.max(1));
+        let mut buffer = PageBuffer::new(at_a_time * self.row_bytes);
+        for row in (0..count).step_by(at_a_time) {
             let offset = (first + row) as u64 * self.row_bytes as u64;
-            let bytes = buffer.at(offset, self.row_bytes);
-            pack(row, bytes);
+            let rows = at_a_time.min(count - row);
+            let bytes = buffer.at(offset, rows * self.row_bytes);
+            for (i, bytes) in bytes.chunks_exact_mut(self.row_bytes).enumerate() {
+                pack(row + i, bytes);
+            }
             crc.update(bytes);
             self.file.write_sparse(bytes, offset, self.tile_bytes)?;
         }

@@ -19,8 +19,8 @@ use super::{
 };
 use card::{BLOCK, Header};
 
-/// About how many pixels are brought to big-endian order at a time.
-const CHUNK: usize = 1 << 18;
+/// About how many pixels are brought to big-endian order, and written, at a time.
+const CHUNK: usize = 1 << 20;
 
 /// Bytes that stay a hole if all are zero: as a tile of a CASA image.
 const GRAIN: usize = 1 << 16;
