@@ -244,8 +244,8 @@ unsafe impl GlobalAlloc for Recycling {
         // SAFETY: as the caller promises.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match (large(layout), large(new_layout)) {
-            // SAFETY: as the caller promises; the block came from there.
             (None, None) => {
+                // SAFETY: as the caller promises; the block came from there.
                 self.or_from_kept(|| unsafe { System.realloc(address, layout, new_size) })
             }
             (Some(old), Some(new)) if old == new => address,
