@@ -201,6 +201,7 @@ impl OperatorPlan {
 
     /// Factor of a sample of w wavelengths (of the row as sorted, i.e. conjugated onto u ≥ 0) in
     /// `pass`; see [`WTerm::factor`].
+    #[inline(always)] // so that it is compiled for the caller's vector instructions
     pub fn factor(&self, pass: usize, w: f64) -> num_complex::Complex64 {
         self.wterm.factor(&self.passes[pass].term, &self.kernel, w)
     }

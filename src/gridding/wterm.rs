@@ -116,6 +116,7 @@ impl WTerm {
 
     /// The factor of a sample with w wavelengths, adjoint direction; its conjugate is the factor of
     /// the forward direction. Zero where the sample has no part in the pass.
+    #[inline(always)] // so that it is compiled for the caller's vector instructions
     pub fn factor(&self, term: &Term, kernel: &Kernel, w: f64) -> Complex64 {
         let stacked = |plane: f64, sign: f64| {
             let at = |distance: f64| kernel.value(distance / self.plane_distance);
@@ -134,7 +135,7 @@ impl WTerm {
         if amplitude == 0.0 {
             return Complex64::new(0.0, 0.0);
         }
-        let value = Complex64::from_polar(amplitude, -2.0 * PI * w * self.centre);
+        let value = amplitude * turned(-w * self.centre);
         // Times (−i)^quarter_turns, exactly.
         match quarter_turns % 4 {
             0 => value,
@@ -173,6 +174,30 @@ impl WTerm {
                 wave(2.0 * PI * w * offset) / kernel.transform(offset * self.plane_distance)
             });
         }
+    }
+}
+
+/// `exp(2πi·turns)` to 1e-14, for each sample of each pass: the standard library's sine and cosine were a tenth of the time of
+/// imaging with the w-term. Taylor's series within an eighth of a turn from the next quarter.
+#[inline(always)]
+fn turned(turns: f64) -> Complex64 {
+    let quarters = (4.0 * turns).round_ties_even();
+    let x = 2.0 * PI * (turns - 0.25 * quarters);
+    let x2 = x * x;
+    // (π/4)^k/k!, the first that is left out, is 2e-14 for k = 15 and 1e-15 for 16.
+    let series = |last: i32| {
+        (1..=last / 2).rev().fold(1.0, |sum, i| {
+            let k = f64::from(2 * i + last % 2);
+            1.0 - x2 * (1.0 / (k * (k - 1.0))) * sum
+        })
+    };
+    let (sin, cos) = (x * series(13), series(14));
+    // Whole turns do not matter, also where they are more than an i64 has.
+    match (quarters as i64).rem_euclid(4) {
+        0 => Complex64::new(cos, sin),
+        1 => Complex64::new(-sin, cos),
+        2 => Complex64::new(-cos, -sin),
+        _ => Complex64::new(sin, -cos),
     }
 }
 
@@ -274,6 +299,19 @@ mod tests {
             }
         }
         (worst, terms)
+    }
+
+    #[test]
+    fn turns_are_those_of_the_standard_library() {
+        for i in -40_000..=40_000 {
+            let turns = f64::from(i) * 1.234_5e-4;
+            let error = (turned(turns) - Complex64::from_polar(1.0, 2.0 * PI * turns)).norm();
+            // The series, and what its argument and ours round.
+            assert!(error < 3e-14 + 4e-16 * 2.0 * PI * turns.abs(), "{turns}: {error:e}");
+        }
+        for (turns, exact) in [(0.0, (1.0, 0.0)), (-0.25, (0.0, -1.0)), (1e6 + 0.5, (-1.0, 0.0))] {
+            assert_eq!(turned(turns), Complex64::new(exact.0, exact.1));
+        }
     }
 
     #[test]
