@@ -2,9 +2,9 @@
 //! positions and bits of all components equal; and of the stages that it is composed of.
 
 use super::{
-    Minor, MinorControl, MinorResult, Patch, Points,
+    Minor, MinorResult, Patch, Points,
     clark::clark,
-    minor_tests::{Case, Limits, Random, delta, masks, psf, same, set_up},
+    minor_tests::{Case, Limits, Random, delta, masks, one_component, psf, same, set_up},
 };
 use crate::mask::Mask;
 
@@ -342,14 +342,7 @@ fn planes_that_do_not_fit_are_refused<B: Minor>(backend: &B) {
     let (mut planes, psfs, mut model) = (zeros(4), zeros(5), zeros(4));
     backend.put(&mut planes, 0, &[1.0; 16]).unwrap();
     let mask = Mask::new(4, 4, true);
-    let control = |channel| MinorControl {
-        channel,
-        mask: &mask,
-        gain: 0.1,
-        threshold: 0.0,
-        max_iter: 1,
-        keep_residual: true,
-    };
+    let control = |channel| one_component(channel, &mask);
     assert!(backend.clark(&mut planes, &psfs, &mut model, &[control(0)]).is_err());
     let psfs = zeros(4);
     assert!(backend.clark(&mut planes, &psfs, &mut model, &[control(1)]).is_err());

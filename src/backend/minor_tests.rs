@@ -371,18 +371,16 @@ pub(super) fn peaks_equal_a_search_of_the_plane<B: Minor>(backend: &B, shape: (u
     assert_eq!(backend.peak(&planes, &asked).unwrap(), expected);
 }
 
+/// A cycle of one component.
+pub(super) fn one_component(channel: usize, mask: &Mask) -> MinorControl<'_> {
+    MinorControl { channel, mask, gain: 0.1, threshold: 0.0, max_iter: 1, keep_residual: true }
+}
+
 pub(super) fn planes_that_do_not_fit_are_refused<B: Minor>(backend: &B) {
     let zeros = |nx| backend.zeros(1, 4, nx).unwrap();
     let (mut planes, psfs, mut model) = (zeros(4), zeros(5), zeros(4));
     let mask = Mask::new(4, 4, true);
-    let control = |channel| MinorControl {
-        channel,
-        mask: &mask,
-        gain: 0.1,
-        threshold: 0.0,
-        max_iter: 1,
-        keep_residual: true,
-    };
+    let control = |channel| one_component(channel, &mask);
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(0)]).is_err());
     let psfs = zeros(4);
     assert!(backend.hogbom(&mut planes, &psfs, &mut model, &[control(1)]).is_err());

@@ -36,7 +36,7 @@ pub(super) struct Tiles {
     psf: PsfBounds,
     /// Those with masked pixels, in the order of the plane.
     tiles: Vec<Tile>,
-    /// For each tile, its column and row among all: apart, as each component is held against each.
+    /// For each tile, [`Tile::at`]: kept, as each component is held against each.
     at: Vec<[u32; 2]>,
     /// For each tile, what none of its |values| exceeds.
     bounds: Vec<f64>,
@@ -48,8 +48,6 @@ pub(super) struct Tiles {
 
 /// The masked pixels of one tile.
 struct Tile {
-    /// Column and row among the tiles.
-    at: [usize; 2],
     runs: Vec<Run>,
     /// Of the runs, one after another.
     values: Vec<f32>,
@@ -66,8 +64,7 @@ impl Tiles {
         let columns = nx.div_ceil(EDGE);
         let bands: Vec<usize> = (0..ny.div_ceil(EDGE)).collect();
         let of_band = |&band: &usize| {
-            let empty = |column| Tile::new([column, band]);
-            let mut tiles: Vec<Tile> = (0..columns).map(empty).collect();
+            let mut tiles: Vec<Tile> = (0..columns).map(|_| Tile::new()).collect();
             for run in (band * EDGE..ny.min((band + 1) * EDGE)).flat_map(|y| mask.runs_of(y)) {
                 for (column, run) in cut(run) {
                     tiles[column].push(run, &plane[run.y * nx + run.x..][..run.len]);
@@ -78,7 +75,7 @@ impl Tiles {
             tiles
         };
         let tiles: Vec<Tile> = bands.par_iter().map(of_band).flatten_iter().collect();
-        let at = tiles.iter().map(|tile| tile.at.map(|i| i as u32)).collect();
+        let at = tiles.iter().map(Tile::at).collect();
         let bounds = tiles.iter().map(|tile| f64::from(tile.peak)).collect();
         let psf = PsfBounds::new(psf, nx, ny);
         Self { nx, ny, psf, tiles, at, bounds, components: Vec::new(), updated: Vec::new() }
@@ -148,8 +145,13 @@ impl Tiles {
 }
 
 impl Tile {
-    fn new(at: [usize; 2]) -> Self {
-        Self { at, runs: Vec::new(), values: Vec::new(), done: 0, peak: NOTHING }
+    fn new() -> Self {
+        Self { runs: Vec::new(), values: Vec::new(), done: 0, peak: NOTHING }
+    }
+
+    /// Column and row among all tiles, of one that has pixels.
+    fn at(&self) -> [u32; 2] {
+        self.runs.first().map_or([0; 2], |run| [run.x, run.y].map(|i| (i / EDGE) as u32))
     }
 
     fn push(&mut self, run: Run, values: &[f32]) {
@@ -161,7 +163,7 @@ impl Tile {
     fn subtract(&mut self, (nx, ny): (usize, usize), components: &[Shift], psf: &[f32]) {
         let (runs, values) = (&self.runs[..], &mut self.values[..]);
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
-        let x = self.at[0] * EDGE;
+        let x = first.x / EDGE * EDGE;
         let (x, y) = ([x, x + EDGE], [first.y, last.y + 1]);
         let reach = |shift: &Shift| Reach::of(shift, (nx, ny), x, y);
         for some in components.chunk_by(|a, b| reach(a) == reach(b)) {
