@@ -199,11 +199,15 @@ impl OperatorPlan {
         &self.rows
     }
 
-    /// Factor of a sample of w wavelengths (of the row as sorted, i.e. conjugated onto u ≥ 0) in
-    /// `pass`; see [`WTerm::factor`].
+    /// Factors of samples of w wavelengths (of the rows as sorted, i.e. conjugated onto u ≥ 0) in
+    /// `pass`; see [`WTerm::factors`].
     #[inline(always)] // so that it is compiled for the caller's vector instructions
-    pub fn factor(&self, pass: usize, w: f64) -> num_complex::Complex64 {
-        self.wterm.factor(&self.passes[pass].term, &self.kernel, w)
+    pub fn factors<const N: usize>(
+        &self,
+        pass: usize,
+        w: &[f64; N],
+    ) -> [num_complex::Complex64; N] {
+        self.wterm.factors(&self.passes[pass].term, &self.kernel, w)
     }
 
     /// Screen of `pass` along image row `y` for x = 0..=nx/2; x and nx/2·2 − x are as far from the image's

@@ -4,13 +4,14 @@ use num_complex::{Complex, Complex32};
 use rayon::prelude::*;
 
 use super::{
+    footprints::{Group, Pass},
     grids::GridStack,
     real::{Real, zero},
     samples::{CpuSamples, LayerSamples},
     simd::{Vectorised, vectorised},
     taps::{Taps, with_support},
 };
-use crate::gridding::{OperatorPlan, SortedLayer, Term};
+use crate::gridding::{OperatorPlan, SortedLayer};
 
 /// Samples that one task predicts.
 const SAMPLES: usize = 2048;
@@ -68,52 +69,55 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
     #[inline(always)] // so that it is compiled for the caller's vector instructions
     fn run(self) {
         let Self { plan, pass, taps, uv, sorted, start, predicted } = self;
-        let grid = &plan.grid;
-        let (band, bins) = (grid.band, &*sorted.bins);
-        let flat = plan.passes[pass].term == Term::Flat;
-        for (i, predicted) in (start..).zip(predicted) {
-            if sorted.weight[i] == 0.0 {
-                continue;
+        let band = plan.grid.band;
+        let mut samples = start..start + predicted.len();
+        let pass = Pass { plan, index: pass, taps, sorted };
+        let mut group = Group::new();
+        while !samples.is_empty() {
+            group.fill(&pass, &mut samples);
+            for n in 0..group.count {
+                let columns = &uv[group.columns[n] as usize * band..][..W * band];
+                let value = gather(&group.taps[n], columns, band, group.rows[n] as isize);
+                let factor = group.factors[n].conj();
+                let value = Complex::new(value.re.f64(), value.im.f64()) * factor;
+                predicted[group.samples[n] - start] +=
+                    Complex32::new(value.re as f32, value.im as f32);
             }
-            let [u, v, w] = bins.uvw_m[i];
-            let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
-            let factor = if flat { Complex::new(1.0, 0.0) } else { plan.factor(pass, w * scale) };
-            if factor.re == 0.0 && factor.im == 0.0 {
-                continue;
-            }
-            let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
-            let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
-            let column = (first_u + grid.halo() as isize) as usize;
-            let row = first_v + (grid.nv / 2) as isize - grid.first_row as isize;
-            let columns = uv[column * band..(column + W) * band].chunks_exact(band);
-            let mut sums = [zero::<T>(); W];
-            if row >= 0 && row as usize + W <= band {
-                let row = row as usize;
-                for (column, &tap) in columns.zip(&taps_u) {
-                    let cells: &[Complex<T>; W] =
-                        (&column[row..row + W]).try_into().expect("W cells");
-                    for (sum, cell) in sums.iter_mut().zip(cells) {
-                        sum.re += cell.re * tap;
-                        sum.im += cell.im * tap;
-                    }
-                }
-            } else {
-                // Over the edge ±nv/2: the band is all rows.
-                for (column, &tap) in columns.zip(&taps_u) {
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        let cell = column[(row + n as isize).rem_euclid(band as isize) as usize];
-                        sum.re += cell.re * tap;
-                        sum.im += cell.im * tap;
-                    }
-                }
-            }
-            let mut value = zero::<T>();
-            for (sum, &tap) in sums.iter().zip(&taps_v) {
-                value.re += sum.re * tap;
-                value.im += sum.im * tap;
-            }
-            let value = Complex::new(value.re.f64(), value.im.f64()) * factor.conj();
-            *predicted += Complex32::new(value.re as f32, value.im as f32);
         }
     }
+}
+
+/// Sum of the cells of W columns from `row` on, times their taps.
+#[inline(always)]
+fn gather<T: Real, const W: usize>(
+    [taps_u, taps_v]: &[[T; W]; 2],
+    columns: &[Complex<T>],
+    band: usize,
+    row: isize,
+) -> Complex<T> {
+    let mut sums = [zero::<T>(); W];
+    if row >= 0 && row as usize + W <= band {
+        for (n, &tap) in taps_u.iter().enumerate() {
+            let cells = &columns[n * band + row as usize..][..W];
+            for (sum, cell) in sums.iter_mut().zip(cells) {
+                sum.re += cell.re * tap;
+                sum.im += cell.im * tap;
+            }
+        }
+    } else {
+        // Over the edge ±nv/2: the band is all rows.
+        for (column, &tap) in columns.chunks_exact(band).zip(taps_u) {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let cell = column[(row + n as isize).rem_euclid(band as isize) as usize];
+                sum.re += cell.re * tap;
+                sum.im += cell.im * tap;
+            }
+        }
+    }
+    let mut value = zero::<T>();
+    for (sum, &tap) in sums.iter().zip(taps_v) {
+        value.re += sum.re * tap;
+        value.im += sum.im * tap;
+    }
+    value
 }

@@ -8,6 +8,7 @@ use num_complex::Complex;
 use rayon::prelude::*;
 
 use super::{
+    footprints::{GROUP, Group, Pass},
     grids::GridStack,
     real::{Real, zero},
     samples::LayerSamples,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     backend::Source,
-    gridding::{OperatorPlan, Term, UvGrid},
+    gridding::{OperatorPlan, UvGrid},
 };
 
 /// One strip of one channel.
@@ -101,55 +102,64 @@ impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
     fn run(self) {
         let Self { plan, pass, source, taps, layer, tile_u, columns } = self;
         let LayerSamples { sorted, predicted } = layer;
-        let grid = &plan.grid;
-        let (band, bins) = (grid.band, &*sorted.bins);
-        let first_column = (tile_u * grid.tile) as isize - grid.halo() as isize;
-        let flat = plan.passes[pass].term == Term::Flat;
-        for i in bins.strip(grid, tile_u) {
-            let weight = sorted.weight[i];
-            if weight == 0.0 {
-                continue;
+        let (grid, band) = (&plan.grid, plan.grid.band);
+        // The strip's columns begin half a tile before it, as the stored ones do before u = 0.
+        let first_column = tile_u * grid.tile;
+        let mut samples = sorted.bins.strip(grid, tile_u);
+        let pass = Pass { plan, index: pass, taps, sorted };
+        let mut group = Group::new();
+        while !samples.is_empty() {
+            group.fill(&pass, &mut samples);
+            let mut values = [zero::<T>(); GROUP];
+            for (n, out) in values[..group.count].iter_mut().enumerate() {
+                let sample = group.samples[n];
+                let value = match source {
+                    Source::Weights => Complex::new(1.0, 0.0),
+                    Source::Data => sorted.vis[sample],
+                    Source::Residual => sorted.vis[sample] - predicted[sample],
+                };
+                let weight = f64::from(sorted.weight[sample]);
+                let value = Complex::new(f64::from(value.re), f64::from(value.im)) * weight;
+                let value = value * group.factors[n];
+                *out = Complex::new(T::of(value.re), T::of(value.im));
             }
-            let [u, v, w] = bins.uvw_m[i];
-            let scale = sorted.inverse_wavelength[bins.slot[i] as usize];
-            let value = match source {
-                Source::Weights => Complex::new(1.0, 0.0),
-                Source::Data => sorted.vis[i],
-                Source::Residual => sorted.vis[i] - predicted[i],
-            };
-            let value = Complex::new(f64::from(value.re), f64::from(value.im)) * f64::from(weight);
-            let value = if flat { value } else { value * plan.factor(pass, w * scale) };
-            if value.re == 0.0 && value.im == 0.0 {
-                continue;
+            for (n, &value) in values[..group.count].iter().enumerate() {
+                let (column, row) = (group.columns[n] as usize, group.rows[n]);
+                let columns = &mut columns[(column - first_column) * band..][..W * band];
+                spread(value, &group.taps[n], columns, band, row as isize);
             }
-            let (first_u, taps_u) = taps.at(u * scale * grid.scale_u);
-            let (first_v, taps_v) = taps.at(v * scale * grid.scale_v);
-            let (re, im) = (T::of(value.re), T::of(value.im));
-            let footprint: [Complex<T>; W] =
-                std::array::from_fn(|n| Complex::new(re * taps_v[n], im * taps_v[n]));
-            let column = (first_u - first_column) as usize;
-            let row = first_v + (grid.nv / 2) as isize - grid.first_row as isize;
-            let columns = columns[column * band..(column + W) * band].chunks_exact_mut(band);
-            if row >= 0 && row as usize + W <= band {
-                let row = row as usize;
-                for (column, &tap) in columns.zip(&taps_u) {
-                    let cells: &mut [Complex<T>; W] =
-                        (&mut column[row..row + W]).try_into().expect("W cells");
-                    for (cell, value) in cells.iter_mut().zip(&footprint) {
-                        cell.re += value.re * tap;
-                        cell.im += value.im * tap;
-                    }
-                }
-            } else {
-                // Over the edge ±nv/2: the band is all rows.
-                for (column, &tap) in columns.zip(&taps_u) {
-                    for (n, value) in footprint.iter().enumerate() {
-                        let cell =
-                            &mut column[(row + n as isize).rem_euclid(band as isize) as usize];
-                        cell.re += value.re * tap;
-                        cell.im += value.im * tap;
-                    }
-                }
+        }
+    }
+}
+
+/// Adds a value times its taps to the cells of W columns from `row` on.
+#[inline(always)]
+fn spread<T: Real, const W: usize>(
+    value: Complex<T>,
+    [taps_u, taps_v]: &[[T; W]; 2],
+    columns: &mut [Complex<T>],
+    band: usize,
+    row: isize,
+) {
+    let mut footprint = [zero::<T>(); W];
+    for (cell, &tap) in footprint.iter_mut().zip(taps_v) {
+        *cell = Complex::new(value.re * tap, value.im * tap);
+    }
+    if row >= 0 && row as usize + W <= band {
+        for (n, &tap) in taps_u.iter().enumerate() {
+            let cells = &mut columns[n * band + row as usize..][..W];
+            for (cell, value) in cells.iter_mut().zip(&footprint) {
+                cell.re += value.re * tap;
+                cell.im += value.im * tap;
+            }
+        }
+    } else {
+        // Over the edge ±nv/2: the band is all rows.
+        for (column, &tap) in columns.chunks_exact_mut(band).zip(taps_u) {
+            for (n, value) in footprint.iter().enumerate() {
+                let cell = &mut column[(row + n as isize).rem_euclid(band as isize) as usize];
+                cell.re += value.re * tap;
+                cell.im += value.im * tap;
             }
         }
     }

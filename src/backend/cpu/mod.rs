@@ -7,6 +7,7 @@ mod clark;
 mod correct;
 mod degrid;
 mod fft;
+mod footprints;
 mod grid;
 mod grids;
 mod hogbom;

@@ -1,5 +1,5 @@
 //! The factor of a sample in a pass of the w-term, in the form that shaders evaluate; see
-//! `shaders/shared/sample.wgsl` and [`WTerm::factor`](crate::gridding::WTerm::factor).
+//! `shaders/shared/sample.wgsl` and [`WTerm::factors`](crate::gridding::WTerm::factors).
 
 use std::f64::consts::PI;
 

@@ -1,0 +1,132 @@
+//! Where samples fall on the grid, and their factors in a pass.
+//!
+//! For some samples at a time: a phase or a kernel's polynomial is a chain of operations that each wait for the
+//! one before, while those of different samples wait for nothing and share vector instructions.
+
+use std::ops::Range;
+
+use num_complex::Complex64;
+
+use super::{real::Real, taps::Taps};
+use crate::gridding::{OperatorPlan, SortedLayer};
+
+/// Samples at a time: four vectors of f64, enough to hide that an operation takes four cycles.
+pub(super) const GROUP: usize = 16;
+
+/// What all samples of a layer share in a pass.
+pub(super) struct Pass<'a, T, const W: usize> {
+    pub plan: &'a OperatorPlan,
+    /// Index in the plan's passes.
+    pub index: usize,
+    pub taps: &'a Taps<T, W>,
+    pub sorted: &'a SortedLayer,
+}
+
+/// Some samples; only the first `count` of each array are any.
+pub(super) struct Group<T, const W: usize> {
+    pub count: usize,
+    /// Indices of the samples, as sorted.
+    pub samples: [usize; GROUP],
+    /// Their factors in the pass, not zero.
+    pub factors: [Complex64; GROUP],
+    /// The first columns touched, of the stored ones.
+    pub columns: [i32; GROUP],
+    /// The first rows touched, of the band. Those of all nv rows wrap around at ±nv/2.
+    pub rows: [i32; GROUP],
+    /// The kernel along u, and along v.
+    pub taps: [[[T; W]; 2]; GROUP],
+    /// Baselines in wavelengths.
+    uvw: [[f64; GROUP]; 3],
+}
+
+impl<T: Real, const W: usize> Group<T, W> {
+    /// None yet.
+    pub fn new() -> Self {
+        Self {
+            count: 0,
+            samples: [0; GROUP],
+            factors: [Complex64::new(0.0, 0.0); GROUP],
+            columns: [0; GROUP],
+            rows: [0; GROUP],
+            taps: [[[T::zero(); W]; 2]; GROUP],
+            uvw: [[0.0; GROUP]; 3],
+        }
+    }
+
+    /// The next ones of `samples` that have a weight and a part in the pass, which may be none; they are taken off
+    /// `samples`.
+    #[inline(always)] // and without closures: for the caller's vector instructions, see `Vectorised`
+    pub fn fill(&mut self, pass: &Pass<'_, T, W>, samples: &mut Range<usize>) {
+        let bins = &*pass.sorted.bins;
+        let mut count = 0;
+        while count < GROUP {
+            let Some(sample) = samples.next() else { break };
+            if pass.sorted.weight[sample] == 0.0 {
+                continue;
+            }
+            let scale = pass.sorted.inverse_wavelength[bins.slot[sample] as usize];
+            let [u, v, w] = bins.uvw_m[sample];
+            self.samples[count] = sample;
+            self.uvw[0][count] = u * scale;
+            self.uvw[1][count] = v * scale;
+            self.uvw[2][count] = w * scale;
+            count += 1;
+        }
+        self.factors = pass.plan.factors(pass.index, &self.uvw[2]);
+        self.count = self.without_zeros(count);
+        self.place(pass);
+    }
+
+    /// Moves the first `count` samples together that have a part in the pass, and tells how many they are.
+    #[inline(always)]
+    fn without_zeros(&mut self, count: usize) -> usize {
+        let mut left = 0;
+        for n in 0..count {
+            let factor = self.factors[n];
+            self.samples[left] = self.samples[n];
+            self.factors[left] = factor;
+            self.uvw[0][left] = self.uvw[0][n];
+            self.uvw[1][left] = self.uvw[1][n];
+            left += usize::from(factor.re != 0.0 || factor.im != 0.0);
+        }
+        left
+    }
+
+    /// Cells and taps, from [`Self::uvw`]; as [`Kernel::first_cell`](crate::gridding::Kernel::first_cell).
+    #[inline(always)]
+    fn place(&mut self, pass: &Pass<'_, T, W>) {
+        let grid = &pass.plan.grid;
+        let to_column = grid.halo() as f64;
+        let to_row = grid.nv as f64 / 2.0 - grid.first_row as f64;
+        let mut y = [[T::zero(); 2]; GROUP];
+        for (n, y) in y.iter_mut().enumerate() {
+            let left_u = self.uvw[0][n] * grid.scale_u - 0.5 * W as f64;
+            let left_v = self.uvw[1][n] * grid.scale_v - 0.5 * W as f64;
+            let (u, v) = (left_u.ceil(), left_v.ceil());
+            self.columns[n] = whole(u + to_column);
+            self.rows[n] = whole(v + to_row);
+            *y = [T::of(2.0 * (u - left_u) - 1.0), T::of(2.0 * (v - left_v) - 1.0)];
+        }
+        for (taps, &y) in self.taps[..self.count].iter_mut().zip(&y) {
+            *taps = pass.taps.at(y);
+        }
+    }
+}
+
+/// A whole number of at most 31 bits as an integer. A conversion asks for values out of range, one number at a time;
+/// this is one addition for a vector of them: what it adds leaves the number in the lowest bits.
+#[inline(always)]
+fn whole(value: f64) -> i32 {
+    const HALF_OF_ALL: f64 = 1.5 * (1u64 << 52) as f64;
+    (value + HALF_OF_ALL).to_bits() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn whole_numbers_are_kept() {
+        for value in [0, 1, -1, 12_345, -70_000, i32::MAX, i32::MIN] {
+            assert_eq!(super::whole(f64::from(value)), value);
+        }
+    }
+}
