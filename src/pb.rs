@@ -134,10 +134,17 @@ impl PrimaryBeam {
         freq_hz: f64,
         pblimit: f64,
     ) -> Result<()> {
+        let rows = Rows::new(self, grid, pointing, freq_hz, pblimit)?;
         plane.resize(grid.npix(), 0.0);
-        self.each_row(grid, pointing, freq_hz, pblimit, |y, row| {
-            plane[y * grid.nx..][..grid.nx].copy_from_slice(row);
-        })
+        let mut positions = vec![0.0; rows.columns()];
+        for y in rows.computed() {
+            let row = &mut plane[y * grid.nx..][..grid.nx];
+            rows.powers(y, &mut positions, row);
+            if let Some(mirror) = rows.mirror(y) {
+                plane.copy_within(y * grid.nx..(y + 1) * grid.nx, mirror * grid.nx);
+            }
+        }
+        Ok(())
     }
 
     /// Where the `.pb` plane is not 0, as [`pb_mask`] of it.
@@ -151,22 +158,49 @@ impl PrimaryBeam {
         freq_hz: f64,
         pblimit: f64,
     ) -> Result<Mask> {
+        let rows = Rows::new(self, grid, pointing, freq_hz, pblimit)?;
         let mut mask = Mask::new(grid.nx, grid.ny, false);
-        self.each_row(grid, pointing, freq_hz, pblimit, |y, row| {
-            mask.set_row(y, row, |power| power > 0.0);
-        })?;
+        let mut positions = vec![0.0; rows.columns()];
+        let mut row = vec![0.0; grid.nx];
+        for y in rows.computed() {
+            if rows.mirrored {
+                let columns = rows.not_zero(y);
+                for y in [Some(y), rows.mirror(y)].into_iter().flatten() {
+                    mask.fill_row(y, columns.clone());
+                }
+            } else {
+                rows.powers(y, &mut positions, &mut row);
+                mask.set_row(y, &row, |power| power > 0.0);
+            }
+        }
         Ok(mask)
     }
+}
 
-    /// Calls `take(y, values)` for each row of the `.pb` plane, in any order.
-    fn each_row(
-        &self,
-        grid: &ImageGrid,
+/// The rows of a `.pb` plane.
+struct Rows<'a> {
+    beam: &'a PrimaryBeam,
+    grid: &'a ImageGrid,
+    /// Direction cosines of the pointing, and its n − 1.
+    centre: [f64; 3],
+    /// Intervals of the table per `sin²θ`.
+    scale: f64,
+    limit: f32,
+    /// Position in the table beyond which the power is below the limit.
+    reach: f64,
+    /// Around its middle the plane is its own mirror image: a quarter of it is computed. On it, the power rises
+    /// along a row up to the middle.
+    mirrored: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        beam: &'a PrimaryBeam,
+        grid: &'a ImageGrid,
         pointing: &Direction,
         freq_hz: f64,
         pblimit: f64,
-        mut take: impl FnMut(usize, &[f32]),
-    ) -> Result<()> {
+    ) -> Result<Self> {
         let Some((x0, y0)) = grid.sky_to_pixel(pointing) else {
             return Err(Error::parameter(
                 "phasecenter",
@@ -175,45 +209,96 @@ impl PrimaryBeam {
                 "choose a phase centre near the field",
             ));
         };
-        let (cx, cy) = (grid.nx / 2, grid.ny / 2);
+        let offset = [x0 - (grid.nx / 2) as f64, y0 - (grid.ny / 2) as f64];
         // A millionth of a pixel is rounding.
-        let offset = [x0 - cx as f64, y0 - cy as f64].map(|d| if d.abs() < 1e-6 { 0.0 } else { d });
+        let offset = offset.map(|d| if d.abs() < 1e-6 { 0.0 } else { d });
         let (l0, m0) = (-offset[0] * grid.cell_x, offset[1] * grid.cell_y);
-        // Around its middle the plane is its own mirror image: a quarter of it is computed.
-        let mirrored = offset == [0.0; 2];
-        let columns = if mirrored { cx + 1 } else { grid.nx };
-        // Rounds at 1e-16, and is squared.
-        let n_minus_1 = |l2_m2: f64| (1.0 - l2_m2).sqrt() - 1.0;
-        let n0 = n_minus_1(l0 * l0 + m0 * m0);
         let limit = pblimit.abs() as f32;
-        let (scale, reach) = (self.table_scale(freq_hz), self.reach(limit));
-        let mut row = vec![0.0f32; grid.nx];
-        let mut positions = vec![0.0; columns];
-        for y in 0..if mirrored { cy + 1 } else { grid.ny } {
-            let m = grid.m(y);
-            let dm2 = (m - m0).powi(2);
-            // Apart from the look-up, so that it becomes vector instructions.
-            for (x, position) in positions.iter_mut().enumerate() {
-                let l = grid.l(x);
-                // The chord between the two directions; NaN beyond the horizon.
-                let chord2 = (l - l0).powi(2) + dm2 + (n_minus_1(l * l + m * m) - n0).powi(2);
-                let sin2 = chord2 * (1.0 - 0.25 * chord2);
-                *position = if chord2 < 2.0 { scale * sin2 } else { f64::INFINITY };
-            }
-            for (value, &position) in row.iter_mut().zip(&positions) {
-                let power = if position <= reach { self.at(position) } else { 0.0 };
-                *value = if power >= limit { power } else { 0.0 };
-            }
-            for x in columns..grid.nx {
-                row[x] = row[2 * cx - x];
-            }
-            take(y, &row);
-            if mirrored && y < cy && 2 * cy - y < grid.ny {
-                take(2 * cy - y, &row);
-            }
-        }
-        Ok(())
+        Ok(Self {
+            beam,
+            grid,
+            centre: [l0, m0, n_minus_1(l0 * l0 + m0 * m0)],
+            scale: beam.table_scale(freq_hz),
+            limit,
+            reach: beam.reach(limit),
+            mirrored: offset == [0.0; 2],
+        })
     }
+
+    /// Columns to compute, from the first on.
+    fn columns(&self) -> usize {
+        if self.mirrored { self.grid.nx / 2 + 1 } else { self.grid.nx }
+    }
+
+    /// Rows to compute.
+    fn computed(&self) -> std::ops::Range<usize> {
+        0..if self.mirrored { self.grid.ny / 2 + 1 } else { self.grid.ny }
+    }
+
+    /// The row that has the values of row `y`, if it is not computed.
+    fn mirror(&self, y: usize) -> Option<usize> {
+        let middle = self.grid.ny / 2;
+        let has_one = self.mirrored && y < middle && 2 * middle - y < self.grid.ny;
+        has_one.then(|| 2 * middle - y)
+    }
+
+    /// Position in the table at a column of a row whose m and (m − m0)² are given; infinite beyond the horizon.
+    fn position(&self, x: usize, m: f64, dm2: f64) -> f64 {
+        let l = self.grid.l(x);
+        let [l0, _, n0] = self.centre;
+        // The chord between the two directions; NaN beyond the horizon.
+        let chord2 = (l - l0).powi(2) + dm2 + (n_minus_1(l * l + m * m) - n0).powi(2);
+        let sin2 = chord2 * (1.0 - 0.25 * chord2);
+        if chord2 < 2.0 { self.scale * sin2 } else { f64::INFINITY }
+    }
+
+    fn m(&self, y: usize) -> (f64, f64) {
+        let m = self.grid.m(y);
+        (m, (m - self.centre[1]).powi(2))
+    }
+
+    /// Power at a position in the table, 0 where it is below the limit.
+    fn power(&self, position: f64) -> f32 {
+        let power = if position <= self.reach { self.beam.at(position) } else { 0.0 };
+        if power >= self.limit { power } else { 0.0 }
+    }
+
+    /// The columns of row `y` of a mirrored plane that are not 0.
+    fn not_zero(&self, y: usize) -> std::ops::Range<usize> {
+        let (m, dm2) = self.m(y);
+        let (mut low, mut high) = (0, self.columns());
+        while low < high {
+            let x = (low + high) / 2;
+            let is_zero = self.power(self.position(x, m, dm2)) == 0.0;
+            if is_zero { low = x + 1 } else { high = x }
+        }
+        let middle = self.grid.nx / 2;
+        low..if low > middle { low } else { (2 * middle - low + 1).min(self.grid.nx) }
+    }
+
+    /// The values of row `y`; `positions`: room for those of the columns to compute.
+    fn powers(&self, y: usize, positions: &mut [f64], row: &mut [f32]) {
+        let (m, dm2) = self.m(y);
+        let columns = if self.mirrored { self.not_zero(y) } else { 0..self.grid.nx };
+        row[..columns.start].fill(0.0);
+        row[columns.end..].fill(0.0);
+        let computed = columns.start..columns.end.min(self.columns());
+        // Apart from the look-up, so that it becomes vector instructions.
+        for (x, position) in computed.clone().zip(&mut *positions) {
+            *position = self.position(x, m, dm2);
+        }
+        for (value, &position) in row[computed.clone()].iter_mut().zip(&*positions) {
+            *value = self.power(position);
+        }
+        for x in computed.end..columns.end {
+            row[x] = row[2 * (self.grid.nx / 2) - x];
+        }
+    }
+}
+
+/// n − 1 of l² + m². Rounds at 1e-16, and is squared.
+fn n_minus_1(l2_m2: f64) -> f64 {
+    (1.0 - l2_m2).sqrt() - 1.0
 }
 
 /// 2·J₁(x)/x.
@@ -285,6 +370,25 @@ mod tests {
         let mut flat = plane.clone();
         pbcor(&mut flat, &plane);
         assert!(flat.iter().zip(&plane).all(|(&f, &p)| f == if p > 0.0 { 1.0 } else { 0.0 }));
+    }
+
+    /// An even and an odd side, limits from nothing blanked to nearly all; the pixels from their own powers.
+    #[test]
+    fn a_mirrored_plane_and_its_mask_are_those_of_every_pixel_alone() {
+        let grid = ImageGrid { ny: 75, ..grid(64, 0.7) };
+        let beam = PrimaryBeam::for_telescope("ALMA", 12.0).unwrap();
+        for limit in [0.0, 0.2, 0.5, 0.999, 1.0] {
+            let plane = beam.plane(&grid, &grid.phase_center, 230e9, limit).unwrap();
+            for (i, &value) in plane.iter().enumerate() {
+                let (l, m) = (grid.l(i % 64), grid.m(i / 64));
+                let power = beam.power(230e9, l * l + m * m);
+                // sin²θ = l² + m², which the chord's square rounds: 1e-16 of 1, where θ² is 1e-8.
+                let expected = if f64::from(power) >= limit { power } else { 0.0 };
+                assert!((value - expected).abs() < 1e-6, "{limit}: pixel {i} {value} {expected}");
+            }
+            let mask = beam.mask(&grid, &grid.phase_center, 230e9, limit).unwrap();
+            assert!(mask == pb_mask(&plane, &grid), "{limit}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub const PARAMETERS: &[Parameter] = &[
 
     row("imagename", Output, "", "PATH", "Products are PATH.image, PATH.psf and so on.", Yes),
     row("format", Output, "casa", "FORMATS", "File formats: casa, fits, or both (casa,fits). FITS files are PATH.image.fits and so on.", Own),
-    row("products", Output, "", "PRODUCTS", "What to write: psf, residual, model, mask, image, image.pbcor, pb, sumwt. Default: all of them, image.pbcor with --pbcor.", Own),
+    row("products", Output, "", "PRODUCTS", "What to write: psf, residual, model, mask, image, image.pbcor, pb, sumwt. Default: all of them, image.pbcor with --pbcor, mask unless a new cube is not cleaned (--niter 0).", Own),
     row("resume", Output, "False", "", "Go on with a run of the same parameters that was killed or stopped, and end with the same cube. Where there is none, start.", Own),
     row("channel-range", Output, "", "A~B", "Image only these channels of the cube (counted from 0), as one of several processes that write it; the last one completes it. The plan is that of the whole cube.", Own),
     row("overwrite", Output, "False", "", "Replace products of that name: start anew.", Own),

@@ -40,7 +40,20 @@ fn defaults_are_tcleans() {
     assert_eq!((c.devices, c.device_memory), (Vec::new(), None));
     assert_eq!(c.formats, [Format::Casa]);
     use Product::*;
-    assert_eq!(c.products, [Psf, Residual, Model, Mask, Image, Pb, Sumwt]);
+    assert_eq!(c.products, [Psf, Residual, Model, Image, Pb, Sumwt]);
+}
+
+/// tclean makes `.mask` where it cleans (measured); one of an earlier run must not outlive that run.
+#[test]
+fn a_mask_is_made_where_something_is_cleaned_or_replaced() {
+    let has_mask = |settings: &[(&str, &str)]| {
+        let mut all = vec![("niter", "0")];
+        all.extend(settings);
+        config(&all).unwrap().products.contains(&Product::Mask)
+    };
+    assert!(!has_mask(&[]) && !has_mask(&[("mask", "circle[[5pix,5pix],2pix]")]));
+    assert!(has_mask(&[("niter", "1")]) && has_mask(&[("products", "image,mask")]));
+    assert!(has_mask(&[("overwrite", "true")]) && has_mask(&[("restart", "true")]));
 }
 
 #[test]

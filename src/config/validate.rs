@@ -51,7 +51,14 @@ impl Config {
         })?;
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
-        let products = products(p)?;
+        let niter = p.number("niter", |_: usize| true, "a whole number, 0 or more")?;
+        let overwrite = p.flag("overwrite")?;
+        let mut products = products(p)?;
+        let restart = restart::restart(p, &products)?;
+        // As in tclean, nothing is cleaned with a mask; but one of an earlier run must not outlive it.
+        if niter == 0 && !overwrite && !restart.continues && p.list("products").is_empty() {
+            products.retain(|&product| product != Product::Mask);
+        }
         let formats = formats(p)?;
         Ok(Self {
             vis: vis(p)?,
@@ -65,10 +72,10 @@ impl Config {
             imagename: imagename(p)?,
             subcubes: subcubes::subcubes(p, &formats)?,
             formats,
-            overwrite: p.flag("overwrite")?,
+            overwrite,
             resume: p.flag("resume")?,
             channel_range: channel_range(p)?,
-            restart: restart::restart(p, &products)?,
+            restart,
             products,
             summary: given(p, "summary").map(PathBuf::from),
             report: given(p, "report").map(PathBuf::from),
@@ -121,7 +128,7 @@ impl Config {
             )?,
 
             deconvolver,
-            niter: p.number("niter", |_: usize| true, "a whole number, 0 or more")?,
+            niter,
             gain: p.number(
                 "gain",
                 |g: f64| g > 0.0 && g <= 1.0,

@@ -77,6 +77,18 @@ impl Mask {
         }
     }
 
+    /// Puts pixels `columns` of row `y` in.
+    pub fn fill_row(&mut self, y: usize, columns: std::ops::Range<usize>) {
+        let words = &mut self.bits[y * self.words_per_row..][..self.words_per_row];
+        for (i, word) in words.iter_mut().enumerate() {
+            let first = columns.start.saturating_sub(64 * i);
+            let end = columns.end.saturating_sub(64 * i).min(64);
+            if first < end {
+                *word |= u64::MAX << first & u64::MAX >> (64 - end);
+            }
+        }
+    }
+
     /// Pixels along x.
     pub fn nx(&self) -> usize {
         self.nx
@@ -235,6 +247,18 @@ mod tests {
             let values: Vec<usize> = (0..nx * ny).map(|i| i * i % 11).collect();
             let expected = Mask::from_fn(nx, ny, |x, y| values[y * nx + x] > 4);
             assert_eq!(Mask::from_values(nx, ny, &values, |v| v > 4), expected);
+        }
+    }
+
+    #[test]
+    fn a_filled_row_holds_its_columns() {
+        for nx in [1, 63, 64, 65, 200] {
+            for (start, end) in [(0, nx), (0, nx / 2), (nx / 3, nx), (nx / 2, nx / 2)] {
+                let mut mask = Mask::new(nx, 3, false);
+                mask.fill_row(1, start..end);
+                let expected = Mask::from_fn(nx, 3, |x, y| y == 1 && (start..end).contains(&x));
+                assert_eq!(mask, expected, "{nx}: {start}..{end}");
+            }
         }
     }
 

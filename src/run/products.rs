@@ -1,6 +1,9 @@
 //! The products of a run: one writer per product and format, fed plane by plane.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::journal::Sums;
 use crate::{
@@ -11,9 +14,15 @@ use crate::{
     mask::Mask,
 };
 
+/// Bytes of planes after which the disk is asked to keep them. A disk that takes writes into memory of its own
+/// would bring all of them to its medium at the end, while nobody has anything else to do: 1.4 s for a run of 7 s.
+const SYNC_EVERY: u64 = 64 << 20;
+
 /// Writers of all products of a run.
 pub(super) struct Products {
     writers: Vec<(Product, Format, Box<dyn CubeWriter>)>,
+    /// Bytes of planes since the last sync.
+    unsynced: AtomicU64,
 }
 
 /// Beams that the products' headers carry.
@@ -38,7 +47,8 @@ impl Products {
             };
             Ok((product, format, writer))
         };
-        Ok(Self { writers: each(config).map(create).collect::<Result<_>>()? })
+        let writers = each(config).map(create).collect::<Result<_>>()?;
+        Ok(Self { writers, unsynced: AtomicU64::new(0) })
     }
 
     /// Whether a product is asked for.
@@ -57,6 +67,12 @@ impl Products {
     ) -> Result<()> {
         for (_, format, writer) in self.writers.iter().filter(|(p, _, _)| *p == product) {
             sums.push((product, *format, writer.write_plane(0, channel, values, valid)?));
+            let bytes = size_of_val(values) as u64;
+            if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes >= SYNC_EVERY {
+                self.unsynced.store(0, Ordering::Relaxed);
+                // The disk is the same for all of them.
+                writer.sync()?;
+            }
         }
         Ok(())
     }
