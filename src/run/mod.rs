@@ -362,14 +362,12 @@ fn image_batches<B: Backend>(
             let channels = batches[batch].clone();
             let cleaned = job.clean_batch(device, channels.clone())?;
             let restoring = restoring_beams(job.config, known, &cleaned.results);
-            // The device goes on with the next batch while the host restores and writes.
-            Ok((job.leave(cleaned, products)?, restoring, channels, begun))
-        },
-        |(planes, restoring, channels, begun)| {
-            job.write_finished(planes, &restoring, products)?;
+            let planes = job.leave(cleaned, products)?;
             job.timers.add_batch(channels, begun);
-            Ok(())
+            // The device goes on with the next batch while the host restores and writes.
+            Ok((planes, restoring))
         },
+        |(planes, restoring)| job.write_finished(planes, &restoring, products),
     )
     .map(drop)
 }

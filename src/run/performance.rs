@@ -214,7 +214,7 @@ fn mask_text(mask: &MaskChoice) -> String {
     }
 }
 
-/// Seconds of each channel that this process imaged: its batch's, shared equally.
+/// Seconds of imaging of each channel that this process imaged: its batch's, shared equally.
 fn channel_seconds(timers: &Timers) -> BTreeMap<usize, f64> {
     let mut seconds = BTreeMap::new();
     for (channels, time) in timers.batches() {

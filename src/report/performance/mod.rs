@@ -173,7 +173,8 @@ pub struct ChannelPerformance {
     pub summary: ChannelSummary,
     /// Clean components.
     pub iterations: usize,
-    /// Wall time of its batch over the batch's channels, s; `None` if an interrupted run did it.
+    /// Wall time of imaging its batch over the batch's channels, s, without restoring and writing, at which the next
+    /// batch is imaged already; `None` if an interrupted run did it.
     pub seconds: Option<f64>,
 }
 
