@@ -141,6 +141,14 @@ pub trait CubeWriter: Send + Sync {
     /// [`Error::Io`] when the disk is full or fails.
     fn sync(&self) -> Result<()>;
 
+    /// Brings to the disk what is written to the files that hold a channel and are open, while others are written.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    fn sync_around(&self, _channel: usize) -> Result<()> {
+        self.sync()
+    }
+
     /// Bytes of pixels and masks handed to the system so far; holes do not count.
     fn bytes_written(&self) -> u64;
 

@@ -186,6 +186,12 @@ impl CubeWriter for SubcubesWriter {
         })
     }
 
+    fn sync_around(&self, channel: usize) -> Result<()> {
+        let (k, _) = self.place(channel);
+        let open = self.lock(k).writer.clone();
+        open.map_or(Ok(()), |writer| writer.sync())
+    }
+
     fn bytes_written(&self) -> u64 {
         let of = |k| {
             let part = self.lock(k);

@@ -71,7 +71,7 @@ impl Products {
             if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes >= SYNC_EVERY {
                 self.unsynced.store(0, Ordering::Relaxed);
                 // The disk is the same for all of them.
-                writer.sync()?;
+                writer.sync_around(channel)?;
             }
         }
         Ok(())
