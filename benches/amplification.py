@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+import provenance
+
 DROP = pathlib.Path("/proc/sys/vm/drop_caches")
 JOBS = {
     "dirty": ["--niter", "0"],
@@ -35,6 +37,7 @@ def main():
     arguments.add_argument("--memory-limit", default="600MB")
     arguments.add_argument("--work", default="target", help="a directory on a disk, not in memory")
     options = arguments.parse_args()
+    print(provenance.line())
     cold = os.access(DROP, os.W_OK)
     work = pathlib.Path(tempfile.mkdtemp(prefix="amplification-", dir=options.work))
     try:

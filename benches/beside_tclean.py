@@ -21,6 +21,8 @@ import tarfile
 import tempfile
 import time
 
+import provenance
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 COMMON = dict(
@@ -73,6 +75,16 @@ def watched(command, cwd):
     )
 
 
+def remove(cwd, prefix):
+    """Removes the products of a program's earlier run."""
+    for name in os.listdir(cwd):
+        if name.startswith(prefix):
+            shutil.rmtree(os.path.join(cwd, name))
+    summary = os.path.join(cwd, "ours.json")
+    if prefix == "ours" and os.path.exists(summary):
+        os.remove(summary)
+
+
 def cubeclean(binary, threads, job, ms, cwd):
     flags = []
     for name, value in {**COMMON, **JOBS[job]}.items():
@@ -81,9 +93,11 @@ def cubeclean(binary, threads, job, ms, cwd):
             flags.append(f"--{name}={str(value).lower()}")
         else:
             flags += [f"--{name}", *map(str, words)]
-    summary = os.path.join(cwd, "summary.json")
-    command = [binary, "image", "--vis", ms, "--imagename", "ours", "--overwrite", "--threads",
-               str(threads), "--summary", summary, *OURS, *flags]
+    # Both begin with nothing: what replaces products writes a mask in any case.
+    remove(cwd, "ours")
+    summary = os.path.join(cwd, "ours.json")
+    command = [binary, "image", "--vis", ms, "--imagename", "ours", "--threads", str(threads),
+               "--summary", summary, *OURS, *flags]
     figures = watched(command, cwd)
     with open(summary) as file:
         figures["iterations"] = json.load(file)["iterdone"]
@@ -91,9 +105,7 @@ def cubeclean(binary, threads, job, ms, cwd):
 
 
 def tclean(python, job, ms, cwd):
-    for name in os.listdir(cwd):
-        if name.startswith("theirs"):
-            shutil.rmtree(os.path.join(cwd, name))
+    remove(cwd, "theirs")
     arguments = {**COMMON, **JOBS[job], **THEIRS, "vis": ms, "imagename": "theirs"}
     figures = watched([python, "-c", TCLEAN, json.dumps(arguments)], cwd)
     line = next(l for l in figures["text"].splitlines() if l.startswith("RESULT"))
@@ -108,6 +120,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    print(provenance.line())
     print(f"{os.cpu_count()} cores; cubeclean with {options.threads} threads; medians of {options.runs} runs")
     print(f"{'job':8} {'program':10} {'wall/s':>8} {'CPU/s':>8} {'peak RSS/MB':>12} {'read/MB':>9} "
           f"{'written/MB':>11} {'components':>11}")

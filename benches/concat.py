@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import time
 
+import provenance
+
 
 def timed(command, cold):
     subprocess.run(["sync"], check=True)
@@ -33,6 +35,7 @@ def main():
     arguments.add_argument("--channels", type=int, default=128)
     arguments.add_argument("--pixels", type=int, default=1024)
     options = arguments.parse_args()
+    print(provenance.line())
     cold = os.access("/proc/sys/vm/drop_caches", os.W_OK)
     work = pathlib.Path(tempfile.mkdtemp(prefix="concat-", dir="target"))
     vis, name = work / "synthetic.ms", work / "im"

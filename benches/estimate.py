@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+import provenance
+
 # name: pixels, channels, rows of the data; arguments
 JOBS = {
     "dirty, 512², 128 channels": (512, 128, 40000, ["--niter", "0"]),
@@ -35,6 +37,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--work", default="target", help="a directory on a disk, not in memory")
     options = arguments.parse_args()
+    print(provenance.line())
     work = pathlib.Path(tempfile.mkdtemp(prefix="estimate-", dir=options.work))
     far = []
     print("| job | forecast, s | wall, s | ratio: median (all) |\n|---|---:|---:|---:|")

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import provenance
+
 JOB = """--specmode cube --imsize 256 --cell 0.02arcsec --outframe TOPO --interpolation nearest --nchan 64
     --weighting briggs --niter 500 --threshold 1mJy --usemask auto-multithresh --pbcor --format casa,fits
     --datacolumn data --backend cpu --memory-limit 250MB""".split()
@@ -61,6 +63,7 @@ def main():
     arguments.add_argument("--job", nargs=argparse.REMAINDER, help="other arguments of `cubeclean image`")
     arguments.add_argument("--small-disk", help="where the products go, and what is filled now and then")
     options = arguments.parse_args()
+    print(provenance.line())
     random.seed(options.seed)
     work = pathlib.Path(tempfile.mkdtemp(prefix="kills-", dir="."))
     vis = options.vis

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import provenance
+
 JOB = """--specmode cube --imsize 128 --cell 0.2871arcsec --outframe TOPO --interpolation nearest --datacolumn data
     --niter 100 --threshold 1mJy --backend cpu --format casa,fits --overwrite""".split()
 
@@ -46,6 +48,7 @@ def main():
     arguments.add_argument("--program", default="target/release/cubeclean")
     arguments.add_argument("--channels", type=int, nargs="+", default=[250, 500, 1000])
     options = arguments.parse_args()
+    print(provenance.line())
     work = pathlib.Path(tempfile.mkdtemp(prefix="many-", dir="target"))
     vis = work / "synthetic.ms"
     subprocess.run([options.program, "bench", "--write-ms", vis, "--pixels", "128", "--channels",

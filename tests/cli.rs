@@ -35,12 +35,29 @@ fn help_names_every_parameter_that_does_something() {
     assert_eq!(cubeclean("--version").status.code(), Some(0));
 }
 
-/// The README's tables say what the program does, parameter by parameter.
+/// The README's tables say what the program does, parameter by parameter: in the row that begins with it, or has it
+/// among others.
 #[test]
-fn the_readme_names_every_parameter() {
+fn the_readme_says_how_far_each_parameter_goes() {
+    use cubeclean::config::{PARAMETERS, Support};
     let readme = include_str!("../README.md");
-    for p in cubeclean::config::PARAMETERS {
-        assert!(readme.contains(&format!("`{}`", p.name)), "{} is not in the README", p.name);
+    let (_, tables) = readme.split_once("## tclean's parameters").unwrap();
+    let (tables, _) = tables.split_once("### ").unwrap();
+    let rows: Vec<Vec<&str>> = tables.lines().map(|line| line.split('|').collect()).collect();
+    for p in PARAMETERS {
+        let names = format!("`{}`", p.name);
+        let of = rows.iter().filter(|row| row.len() == 5 && row[1..3].join(" ").contains(&names));
+        let of: Vec<_> = of.collect();
+        assert_eq!(of.len(), 1, "{} is in {} rows", p.name, of.len());
+        let said = of[0][3].trim();
+        let (default_only, no_effect) =
+            (said.starts_with("default only"), said.starts_with("no effect"));
+        let expected = match p.support {
+            Support::DefaultOnly(_) => (true, false),
+            Support::NoEffect(_) => (false, true),
+            Support::Yes | Support::Own => (false, false),
+        };
+        assert_eq!((default_only, no_effect), expected, "{}: {said}", p.name);
     }
 }
 

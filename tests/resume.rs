@@ -266,6 +266,36 @@ fn channels_of_a_dead_process_are_looked_at_before_they_are_taken_over() {
     assert_same(&files(alone.path()), &files(dir.path()));
 }
 
+/// A dirty cube has no mask, and that of the cube it replaces would be taken for its own; the process that completes it
+/// need not be the one that was told to replace the older.
+#[test]
+fn the_mask_of_a_cube_that_is_replaced_goes_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("im");
+    let masks = || ["im.mask", "im.mask.fits"].map(|mask| dir.path().join(mask).exists());
+    succeeds(&run(&name, "--nchan 4"));
+    succeeds(&run(&name, "--nchan 4 --niter 0 --overwrite --channel-range 0~1"));
+    assert_eq!(masks(), [true, true]);
+    succeeds(&run(&name, "--nchan 4 --niter 0 --channel-range 2~3"));
+    assert_eq!(masks(), [false, false]);
+
+    // But not one that somebody gives, nor one that is there alone.
+    succeeds(&run(&name, "--nchan 4 --overwrite"));
+    let given = format!("--usemask user --mask {}.mask", name.display());
+    succeeds(&run(&name, &format!("--nchan 4 --niter 0 --overwrite {given}")));
+    assert_eq!(masks(), [true, false]);
+    for product in fs::read_dir(dir.path()).unwrap() {
+        let path = product.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("im.mask") => (),
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+    succeeds(&run(&name, "--nchan 4 --niter 0"));
+    assert_eq!(masks(), [true, false]);
+}
+
 #[test]
 fn what_cannot_be_resumed_is_told_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();

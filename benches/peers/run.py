@@ -20,12 +20,11 @@ gridding: one channel's dirty image without files, ducc0's vis2dirty against cub
 cubeclean's and WSClean's times are those of the process; cubeclean's files are synced to the disk by then, the others'
 are not. tclean's and pclean's are those of the call alone, without the seconds that importing takes.
 Memory, and bytes read and written, are those of all processes (see measure.py). Ratios are of wall times,
-round by round: how many times longer than cubeclean's default. casa-rs: give its command with --casa-rs
+round by round: how many times longer than cubeclean's, exact and without the w-term. casa-rs: give its command with --casa-rs
 (see programs.py); a program that is not there is left out, and said so.
 """
 
 import argparse
-import datetime
 import json
 import os
 import shutil
@@ -38,6 +37,8 @@ import programs
 from measure import watched
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "benches"))
+import provenance  # noqa: E402
 FIELD_ARCSEC = 8000 * 0.0046  # of cubeclean bench, whatever the pixels
 
 
@@ -113,19 +114,25 @@ def measure(options, scratch, job, sums):
 
 
 def table(found, columns):
-    """Prints medians; the last column is the ratio of wall times to those of the first program."""
-    heads = ["wall", "CPU", "peak memory", "read", "written", *columns, "wall over cubeclean's"]
+    """Prints medians; the last columns are the ratios of wall times to those of cubeclean's own rows, round by round."""
+    own = [name for name in found if name.startswith("cubeclean")]
+    heads = ["wall", "CPU", "peak memory", "read", "written", *columns, *(f"wall over {name}'s" for name in own)]
     print(f"\n| | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
-    first = next(iter(found.values()))
     for name, rounds in found.items():
         median = {k: statistics.median(r[k] for r in rounds) for k in ("wall", "cpu", "rss", "read", "written")}
         cells = [f"{median['wall']:.2f} s", f"{median['cpu']:.2f} s", f"{median['rss'] / 1e6:.0f} MB",
                  f"{median['read'] / 1e6:.0f} MB", f"{median['written'] / 1e6:.0f} MB"]
         cells += [column(rounds[0]) for column in columns.values()]
-        ratios = [r["wall"] / f["wall"] for r, f in zip(rounds, first)]
-        span = "" if len(ratios) == 1 else f" ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {name} | {' | '.join(cells)} | {statistics.median(ratios):.2f}{span} |")
+        cells += [ratio(rounds, found[base]) for base in own]
+        print(f"| {name} | {' | '.join(cells)} |")
     print(flush=True)
+
+
+def ratio(rounds, base):
+    """The median of a ratio, and its least and most."""
+    ratios = [r["wall"] / b["wall"] for r, b in zip(rounds, base)]
+    span = "" if len(ratios) == 1 else f" ({min(ratios):.1f} to {max(ratios):.1f})"
+    return f"{statistics.median(ratios):.1f}{span}"
 
 
 def dirty(options, scratch):
@@ -209,12 +216,7 @@ def main():
     for path in ("peers", "cubeclean", "scratch"):
         if getattr(options, path):
             setattr(options, path, os.path.abspath(getattr(options, path)))
-    with open("/proc/cpuinfo") as file:
-        models = {l.partition(":")[2].strip() for l in file if l.startswith("model name")}
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    print(f"{datetime.date.today()}, commit {commit.stdout.strip()}, {os.cpu_count()} cores of "
-          f"{', '.join(sorted(models))}, load {os.getloadavg()[0]:.1f} before; {options.workers} threads or workers; medians of "
-          f"{options.rounds} rounds.")
+    print(f"{provenance.line()}; {options.workers} threads or workers; medians of {options.rounds} rounds.")
     jobs = dict(dirty=dirty, cleaned=cleaned, gridding=gridding)
     wanted = options.jobs.split(",")
     unknown = [job for job in wanted if job not in jobs]

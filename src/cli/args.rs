@@ -210,12 +210,17 @@ pub enum ProgressKind {
     None,
 }
 
+/// The help of `--dry-run`.
+const DRY_RUN: &str = "Check parameters and data, print the equivalent command, what the job takes of the machine and \
+    about how long, and stop. To tell the time, a few channels are imaged in a temporary directory beside the products, \
+    and the disk's rate is measured; not with --restart, --resume or --cyclecontrol cube.";
+
 /// Arguments of `cubeclean image`: one per entry of [`PARAMETERS`], and the file to take others from.
 #[derive(Debug)]
 pub struct ImageArgs {
     /// YAML or JSON file with parameters; the command line goes before it.
     pub config: Option<PathBuf>,
-    /// Check parameters and data, print the equivalent command, what the job takes of the machine and about how long (a few channels are imaged in a temporary directory beside the products), and stop.
+    /// Only say what the job takes: see [`DRY_RUN`].
     pub dry_run: bool,
     /// What was given on the command line.
     pub parameters: Parameters,
@@ -235,12 +240,14 @@ impl Args for ImageArgs {
                 Arg::new("dry-run")
                     .long("dry-run")
                     .action(ArgAction::SetTrue)
-                    .help("Check parameters and data, print the equivalent command and what the job takes of the machine, and stop"),
+                    .help(DRY_RUN),
             )
             .after_help(
                 "Units: arcsec, arcmin, deg, rad; Hz, kHz, MHz, GHz; m/s, km/s; Jy, mJy, uJy. Lists are \
-                 separated by spaces or commas.\nSwitches: --pbcor or --pbcor=false. Values may begin with \
-                 a minus.",
+                 separated by commas; numbers, formats and products also by spaces.\nSwitches: --pbcor or \
+                 --pbcor=false. Values may begin with a minus.\nThe other parameters of tclean are known too: where \
+                 they would change something, a value that is not tclean's default is an error that names the way \
+                 out; where they would not, a warning says so.",
             );
         PARAMETERS.iter().fold(command, |command, p| command.arg(argument(p)))
     }

@@ -20,21 +20,15 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     };
     parameters.overlay(&args.parameters);
     let config = Config::new(&parameters)?;
+    for (name, why) in &config.no_effect {
+        tracing::warn!("{name} has no effect: {why}");
+    }
+    if let Some(path) = &config.summary {
+        // A run that was killed at its very end has written it already.
+        check_free(path, config.replaces() || config.resume)?;
+    }
     if args.dry_run {
-        say(&config.command);
-        let pool = thread_pool(config.threads)?;
-        // The plan and the estimate are events, which the watcher says.
-        return pool.install(|| {
-            let admission = crate::run::admit(&config, watcher)?;
-            let estimate = crate::run::estimate(&config, &admission, watcher)?;
-            let seconds = estimate.map(|e| e.seconds);
-            let message = match estimate {
-                Some(estimate) => estimate.to_string(),
-                None => "  time: cannot be told for a job that continues, or whose channels have one control".into(),
-            };
-            watcher.event(Event::Estimated { seconds, message });
-            Ok(())
-        });
+        return forecast(&config, watcher);
     }
     let summary = image(&config, watcher)?;
     if watcher.talkative {
@@ -47,15 +41,27 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
     Ok(())
 }
 
+/// Says what a job takes, and about how long.
+fn forecast(config: &Config, watcher: &Watcher) -> Result<()> {
+    say(&config.command);
+    let pool = thread_pool(config.threads)?;
+    // The plan and the estimate are events, which the watcher says.
+    pool.install(|| {
+        let admission = crate::run::admit(config, watcher)?;
+        let estimate = crate::run::estimate(config, &admission, watcher)?;
+        let seconds = estimate.map(|e| e.seconds);
+        let message = match estimate {
+            Some(estimate) => estimate.to_string(),
+            None => "  time: cannot be told for a job that continues, or whose channels have one control".into(),
+        };
+        watcher.event(Event::Estimated { seconds, message });
+        Ok(())
+    })
+}
+
 /// Images with the threads asked for.
 pub fn image(config: &Config, watcher: &Watcher) -> Result<Summary> {
-    for (name, why) in &config.no_effect {
-        tracing::warn!("{name} has no effect: {why}");
-    }
-    if let Some(path) = &config.summary {
-        // A run that was killed at its very end has written it already.
-        check_summary(path, config.replaces() || config.resume)?;
-    }
+    make_directory(config.summary.as_deref())?;
     let pool = thread_pool(config.threads)?;
     pool.install(|| crate::run::image(config, watcher))
 }
@@ -74,13 +80,19 @@ pub(super) fn thread_pool(threads: Option<usize>) -> Result<rayon::ThreadPool> {
         })
 }
 
-/// Finds out before hours of work, and not after, that the summary cannot be written.
-fn check_summary(path: &Path, overwrite: bool) -> Result<()> {
+/// Refuses to replace a summary unasked, before hours of work and not after.
+fn check_free(path: &Path, overwrite: bool) -> Result<()> {
     if path.exists() && !overwrite {
         let remedy = "give another --summary, or --overwrite".to_owned();
         return Err(Error::Exists { path: path.to_owned(), remedy });
     }
-    match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+    Ok(())
+}
+
+/// Makes the directory that a summary is to be in.
+fn make_directory(summary: Option<&Path>) -> Result<()> {
+    let parent = summary.and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty());
+    match parent {
         Some(dir) => fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e)),
         None => Ok(()),
     }

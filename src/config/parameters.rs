@@ -26,7 +26,7 @@ impl Parameters {
                 Some(near) => format!("did you mean {near}? "),
                 None => String::new(),
             };
-            let remedy = remedy + "`cubeclean image --help` lists all";
+            let remedy = remedy + "`cubeclean image --help` lists what there is";
             Error::parameter(name, value.clone(), "there is no such parameter", remedy)
         })?;
         self.given.insert(parameter.name, value.trim().to_owned());

@@ -1,5 +1,5 @@
 //! Every parameter: its name and default (tclean's, letter for letter), what it takes, and how far it
-//! is supported. The command line, the YAML reader and the README's table are made from this list.
+//! is supported. The command line and the YAML reader are made from this list; a test holds the README's table against it.
 
 /// How far a parameter of tclean is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,13 +139,13 @@ pub const PARAMETERS: &[Parameter] = &[
 
     row("imagename", Output, "", "PATH", "Products are PATH.image, PATH.psf and so on.", Yes),
     row("format", Output, "casa", "FORMATS", "File formats: casa, fits, or both (casa,fits). FITS files are PATH.image.fits and so on.", Own),
-    row("products", Output, "", "PRODUCTS", "What to write: psf, residual, model, mask, image, image.pbcor, pb, sumwt. Default: all of them, image.pbcor with --pbcor, mask unless a new cube is not cleaned (--niter 0).", Own),
+    row("products", Output, "", "PRODUCTS", "What to write: psf, residual, model, mask, image, image.pbcor, pb, sumwt. Default: all of them, image.pbcor with --pbcor, mask where there is cleaning, or --restart.", Own),
     row("resume", Output, "False", "", "Go on with a run of the same parameters that was killed or stopped, and end with the same cube. Where there is none, start.", Own),
     row("channel-range", Output, "", "A~B", "Image only these channels of the cube (counted from 0), as one of several processes that write it; the last one completes it. The plan is that of the whole cube.", Own),
     row("overwrite", Output, "False", "", "Replace products of that name: start anew.", Own),
-    row("concat-mode", Output, "auto", "MODE", "direct: each plane goes to its place in the cube; paged, virtual, movevirtual: subcubes (PATH.subcube.K.image and so on) are copied, referred to, or renamed into it at the end. auto: virtual with --keep-subcubes, else direct.", Own),
-    row("cube-chunksize", Output, "-1", "N", "Channels of a subcube; -1: 64.", Own),
-    row("keep-subcubes", Output, "False", "", "Keep subcubes after they were copied.", Own),
+    row("concat-mode", Output, "auto", "MODE", "direct: each plane goes to its place in the cube; paged, virtual, movevirtual: subcubes (PATH.subcube.K.image and so on) are copied, referred to, or renamed into it at the end (CASA images only). auto: virtual with --keep-subcubes, else direct.", Own),
+    row("cube-chunksize", Output, "-1", "N", "Channels of a subcube (with a --concat-mode that makes them, or --keep-subcubes); -1: 64.", Own),
+    row("keep-subcubes", Output, "False", "", "Keep subcubes after they were copied (--concat-mode paged); alone, refer to them (virtual).", Own),
     row("summary", Output, "", "FILE", "Write tclean's return dictionary, with beams, noise and stop code of each channel, as JSON.", Own),
     row("report", Output, "", "DIR", "Write a performance report, report.md and report.json (report.FIRST-LAST.md with --channel-range): phases, stages, memory, bytes, channels, and the distance from what the disk and the processor allow, for which the disk is measured.", Own),
     row("restart", Output, "True", "", "Continue from products of that name, if there are any: their model and mask, and with --calcpsf=false and --calcres=false their PSF and residual. It must be said: where none of the three is given, existing products are an error.", Yes),
@@ -237,11 +237,11 @@ pub const PARAMETERS: &[Parameter] = &[
 
     row("restoration", Restore, "True", "", "Make the restored image.", Yes),
     row("restoringbeam", Restore, "", "BEAM", "Empty: each channel's own; common: one that all can be convolved to; or major, minor and position angle (2arcsec 1arcsec 30deg).", Yes),
-    row("common-beam-outliers", Restore, "exclude", "WHAT", "With --restoringbeam common, channels whose beam the median beam would have to be enlarged by 20 % or more to enclose (they have few data), at most a quarter of all. exclude: they do not count, and their restored images are blank; include: the common beam encloses them too, as tclean's.", Own),
+    row("common-beam-outliers", Restore, "exclude", "WHAT", "With --restoringbeam common, channels (of few data) whose beam the median beam would have to be enlarged to enclose by more than 20 %, and by more than ten times what the median channel needs; at most a quarter of all, and none of fewer than three. exclude: they do not count, and their restored images are blank; include: the common beam encloses them too, as tclean's.", Own),
     row("pbcor", Restore, "False", "", "Write PATH.image.pbcor, corrected for the primary beam.", Yes),
     row("psfcutoff", Restore, "0.35", "LEVEL", "Level of the PSF above which its main lobe is fitted.", Yes),
 
-    row("backend", Machine, "auto", "BACKEND", "auto, gpu or cpu. auto: a hardware GPU if there is one that can do the job, else the CPU, and says which.", Own),
+    row("backend", Machine, "auto", "BACKEND", "auto, gpu or cpu. auto: a hardware GPU if there is one that can do the job, else the CPU, and says which; with --device or --device-memory, that GPU or an error.", Own),
     row("device", Machine, "", "DEVICE", "GPU by a part of its name or its index (`cubeclean devices` lists them), several separated by commas, or all. Software devices are used only when named. Default: the first hardware GPU.", Own),
     row("device-memory", Machine, "", "SIZE", "Memory to stay within on each GPU (8GB). Default: 80 % of what it has.", Own),
     row("threads", Machine, "0", "N", "CPU threads; 0: one per core. Results do not depend on it.", Own),

@@ -41,22 +41,15 @@ impl Config {
         let imsize = imsize(p)?;
         let deconvolver = deconvolver(p, imsize)?;
         no_effect.extend(unused(p, &deconvolver));
-        p.choice("specmode", &[("cube", ())]).map_err(|_| {
-            Error::parameter(
-                "specmode",
-                p.text("specmode"),
-                "only cubes are made (mfs is tclean's default)",
-                "say --specmode cube",
-            )
-        })?;
+        only_cubes(p)?;
         p.choice("gridder", &[("standard", ()), ("wproject", ())])?;
         let (minpsffraction, maxpsffraction) = psf_fractions(p)?;
         let niter = p.number("niter", |_: usize| true, "a whole number, 0 or more")?;
-        let overwrite = p.flag("overwrite")?;
         let mut products = products(p)?;
         let restart = restart::restart(p, &products)?;
-        // As in tclean, nothing is cleaned with a mask; but one of an earlier run must not outlive it.
-        if niter == 0 && !overwrite && !restart.continues && p.list("products").is_empty() {
+        // As in tclean, what is not cleaned has no mask. Of nothing else than what decides the bits, as whoever resumes
+        // a run must have its products.
+        if niter == 0 && !restart.continues && p.list("products").is_empty() {
             products.retain(|&product| product != Product::Mask);
         }
         let formats = formats(p)?;
@@ -64,15 +57,12 @@ impl Config {
             vis: vis(p)?,
             field: p.text("field").to_owned(),
             spw: p.text("spw").to_owned(),
-            datacolumn: p.choice(
-                "datacolumn",
-                &[("corrected", DataColumn::Corrected), ("data", DataColumn::Data)],
-            )?,
+            datacolumn: datacolumn(p)?,
 
             imagename: imagename(p)?,
             subcubes: subcubes::subcubes(p, &formats)?,
             formats,
-            overwrite,
+            overwrite: p.flag("overwrite")?,
             resume: p.flag("resume")?,
             channel_range: channel_range(p)?,
             restart,
@@ -88,39 +78,16 @@ impl Config {
             nchan: limit(p, "nchan", 1)?,
             start: axis_value(p, "start")?,
             width: axis_value(p, "width")?,
-            outframe: p.choice(
-                "outframe",
-                &[
-                    ("LSRK", FreqFrame::Lsrk),
-                    ("LSRD", FreqFrame::Lsrd),
-                    ("BARY", FreqFrame::Bary),
-                    ("GEO", FreqFrame::Geo),
-                    ("TOPO", FreqFrame::Topo),
-                ],
-            )?,
-            veltype: p.choice(
-                "veltype",
-                &[("radio", VelocityType::Radio), ("optical", VelocityType::Optical)],
-            )?,
+            outframe: outframe(p)?,
+            veltype: veltype(p)?,
             restfreq: restfreq(p)?,
-            interpolation: p.choice(
-                "interpolation",
-                &[("linear", Interpolation::Linear), ("nearest", Interpolation::Nearest)],
-            )?,
+            interpolation: interpolation(p)?,
 
             weighting: weighting(p)?,
             perchanweightdensity: p.flag("perchanweightdensity")?,
             uvtaper: uvtaper(p)?,
 
-            operator: OperatorOptions {
-                accuracy: p.number(
-                    "gridding-accuracy",
-                    |e: f64| (OperatorOptions::TIGHTEST..=1e-2).contains(&e),
-                    "a number from 1e-6 to 1e-2",
-                )?,
-                wterm: p
-                    .choice("wterm", &[("exact", WTermMode::Exact), ("none", WTermMode::None)])?,
-            },
+            operator: operator(p)?,
             pblimit: p.number(
                 "pblimit",
                 |x: f64| x.abs() < 1.0,
@@ -129,54 +96,28 @@ impl Config {
 
             deconvolver,
             niter,
-            gain: p.number(
-                "gain",
-                |g: f64| g > 0.0 && g <= 1.0,
-                "a number above 0, at most 1 (0.1)",
-            )?,
+            gain: p.number("gain", part_of_1, "a number above 0, at most 1 (0.1)")?,
             threshold: threshold(p)?,
             nsigma: p.number("nsigma", not_negative, "a number, 0 or more (0: off)")?,
             cycleniter: limit(p, "cycleniter", 1)?,
-            cyclefactor: p.number(
-                "cyclefactor",
-                |x: f64| x > 0.0 && x.is_finite(),
-                "a number above 0 (1.0)",
-            )?,
+            cyclefactor: p.number("cyclefactor", positive, "a number above 0 (1.0)")?,
             minpsffraction,
             maxpsffraction,
             nmajor: limit(p, "nmajor", 0)?,
-            cyclecontrol: p.choice(
-                "cyclecontrol",
-                &[("channel", CycleControl::Channel), ("cube", CycleControl::Cube)],
-            )?,
+            cyclecontrol: cyclecontrol(p)?,
             divergence_retries: divergence_retries(p)?,
 
             mask: mask(p)?,
 
             restoration: p.flag("restoration")?,
             restoringbeam: restoringbeam(p)?,
-            common_beam_outliers: p.choice(
-                "common-beam-outliers",
-                &[
-                    ("exclude", CommonBeamOutliers::Exclude),
-                    ("include", CommonBeamOutliers::Include),
-                ],
-            )?,
-            psfcutoff: p.number(
-                "psfcutoff",
-                |x: f64| x > 0.0 && x < 1.0,
-                "a number between 0 and 1 (0.35)",
-            )?,
+            common_beam_outliers: common_beam_outliers(p)?,
+            psfcutoff: p.number("psfcutoff", inside_0_1, "a number between 0 and 1 (0.35)")?,
 
             backend: backend(p)?,
             devices: devices(p)?,
             device_memory: bytes(p, "device-memory")?,
-            threads: Some(p.number(
-                "threads",
-                |n: usize| n <= 4096,
-                "a whole number up to 4096; 0 means one per core",
-            )?)
-            .filter(|&n| n > 0),
+            threads: threads(p)?,
             memory_limit: bytes(p, "memory-limit")?,
 
             no_effect,
@@ -189,6 +130,80 @@ impl Config {
 
 fn not_negative(x: f64) -> bool {
     x >= 0.0 && x.is_finite()
+}
+
+fn positive(x: f64) -> bool {
+    x > 0.0 && x.is_finite()
+}
+
+fn part_of_1(x: f64) -> bool {
+    x > 0.0 && x <= 1.0
+}
+
+fn inside_0_1(x: f64) -> bool {
+    x > 0.0 && x < 1.0
+}
+
+fn only_cubes(p: &Parameters) -> Result<()> {
+    p.choice("specmode", &[("cube", ())]).map_err(|_| {
+        Error::parameter(
+            "specmode",
+            p.text("specmode"),
+            "only cubes are made (mfs is tclean's default)",
+            "say --specmode cube",
+        )
+    })
+}
+
+fn datacolumn(p: &Parameters) -> Result<DataColumn> {
+    let columns = [("corrected", DataColumn::Corrected), ("data", DataColumn::Data)];
+    p.choice("datacolumn", &columns)
+}
+
+fn outframe(p: &Parameters) -> Result<FreqFrame> {
+    let frames = [
+        ("LSRK", FreqFrame::Lsrk),
+        ("LSRD", FreqFrame::Lsrd),
+        ("BARY", FreqFrame::Bary),
+        ("GEO", FreqFrame::Geo),
+        ("TOPO", FreqFrame::Topo),
+    ];
+    p.choice("outframe", &frames)
+}
+
+fn veltype(p: &Parameters) -> Result<VelocityType> {
+    let types = [("radio", VelocityType::Radio), ("optical", VelocityType::Optical)];
+    p.choice("veltype", &types)
+}
+
+fn interpolation(p: &Parameters) -> Result<Interpolation> {
+    let methods = [("linear", Interpolation::Linear), ("nearest", Interpolation::Nearest)];
+    p.choice("interpolation", &methods)
+}
+
+fn operator(p: &Parameters) -> Result<OperatorOptions> {
+    let accuracies = OperatorOptions::TIGHTEST..=1e-2;
+    let allowed = |e: f64| accuracies.contains(&e);
+    Ok(OperatorOptions {
+        accuracy: p.number("gridding-accuracy", allowed, "a number from 1e-6 to 1e-2")?,
+        wterm: p.choice("wterm", &[("exact", WTermMode::Exact), ("none", WTermMode::None)])?,
+    })
+}
+
+fn cyclecontrol(p: &Parameters) -> Result<CycleControl> {
+    let scopes = [("channel", CycleControl::Channel), ("cube", CycleControl::Cube)];
+    p.choice("cyclecontrol", &scopes)
+}
+
+fn common_beam_outliers(p: &Parameters) -> Result<CommonBeamOutliers> {
+    let ways = [("exclude", CommonBeamOutliers::Exclude), ("include", CommonBeamOutliers::Include)];
+    p.choice("common-beam-outliers", &ways)
+}
+
+fn threads(p: &Parameters) -> Result<Option<usize>> {
+    let wanted = "a whole number up to 4096; 0 means one per core";
+    let threads = p.number("threads", |n: usize| n <= 4096, wanted)?;
+    Ok((threads > 0).then_some(threads))
 }
 
 /// The text of a parameter, `None` where it is empty.

@@ -11,6 +11,26 @@ use std::{fs, io, ops::Range, path::Path};
 #[cfg(target_os = "linux")]
 use crate::positioned::write_all_at;
 
+/// Writes `bytes` from `offset` on: those that `direct` takes past the cache, the others with `cached`, which is given
+/// what to write and where.
+///
+/// # Errors
+/// What the system says, or `cached`.
+pub(crate) fn write_around(
+    direct: Option<&Direct>,
+    bytes: &[u8],
+    offset: u64,
+    cached: impl Fn(&[u8], u64) -> io::Result<()>,
+) -> io::Result<()> {
+    let written = direct.map_or(Ok(0..0), |direct| direct.write(bytes, offset))?;
+    for part in [0..written.start, written.end..bytes.len()] {
+        if !part.is_empty() {
+            cached(&bytes[part.clone()], offset + part.start as u64)?;
+        }
+    }
+    Ok(())
+}
+
 /// What offsets, lengths and addresses are multiples of: at least the block of nearly any disk.
 const PAGE: usize = 4096;
 
@@ -74,7 +94,7 @@ impl Direct {
     /// # Errors
     /// What the system says, but for that the disk does not take them.
     #[cfg(target_os = "linux")]
-    pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<Range<usize>> {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<Range<usize>> {
         let pages = whole_pages(bytes, offset);
         if pages.len() < LEAST {
             return Ok(0..0);
@@ -88,7 +108,7 @@ impl Direct {
 
     /// There is none.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn write(&self, _: &[u8], _: u64) -> io::Result<Range<usize>> {
+    fn write(&self, _: &[u8], _: u64) -> io::Result<Range<usize>> {
         Ok(0..0)
     }
 }

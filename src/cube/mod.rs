@@ -278,6 +278,18 @@ pub fn remove_incomplete(
     staging::remove_abandoned(&format.path(imagename, product), format)
 }
 
+/// Removes a finished product, whole, if there is one; what is no image is not a product, and stays.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses.
+pub fn remove_product(imagename: impl AsRef<Path>, product: Product, format: Format) -> Result<()> {
+    let path = format.path(checked_name(imagename.as_ref())?, product);
+    match staging::check_replaceable(&path, format) {
+        Ok(()) => staging::remove_at_once(&path),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Checks that none of the products a run is going to make exists yet, so that a run without
 /// `--overwrite` stops before it has written anything.
 ///

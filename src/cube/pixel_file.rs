@@ -12,7 +12,10 @@ use crate::{
     positioned::{read_exact_at, write_all_at},
 };
 
-use super::{direct::Direct, write_behind::WriteBehind};
+use super::{
+    direct::{Direct, write_around},
+    write_behind::WriteBehind,
+};
 
 /// Bytes read at a time for a checksum, or to see whether there is anything to be zeroed.
 const CHUNK: usize = 1 << 20;
@@ -83,22 +86,13 @@ impl PixelFile {
     /// Writes all of `bytes` from `offset` on, whatever other threads write elsewhere; past the page cache what of it
     /// can be.
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let io = |e| Error::io("write", &self.path, e);
-        let direct = match &self.direct {
-            Some(direct) => direct.write(bytes, offset).map_err(io)?,
-            None => 0..0,
-        };
-        for part in [0..direct.start, direct.end..bytes.len()] {
-            self.write_cached(&bytes[part.clone()], offset + part.start as u64).map_err(io)?;
-        }
+        write_around(self.direct.as_ref(), bytes, offset, |part, at| self.write_cached(part, at))
+            .map_err(|e| Error::io("write", &self.path, e))?;
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     fn write_cached(&self, bytes: &[u8], offset: u64) -> std::io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
         write_all_at(&self.file, offset, bytes)?;
         if let Some(behind) = &self.behind {
             behind.wrote(&self.file, offset, bytes.len() as u64);

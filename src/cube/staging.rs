@@ -199,7 +199,7 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
 
 /// Fails if `target` is something that `--overwrite` must not delete: only an image of the format, or a
 /// link, can be an older product. A MeasurementSet is a table too, but no image.
-fn check_replaceable(target: &Path, format: Format) -> Result<()> {
+pub(super) fn check_replaceable(target: &Path, format: Format) -> Result<()> {
     let Ok(found) = fs::symlink_metadata(target) else { return Ok(()) };
     let product = found.is_symlink()
         || match format {

@@ -128,10 +128,10 @@ impl OperatorPlan {
         options: OperatorOptions,
     ) -> Result<Self> {
         check(image, rows, freq_range_hz, pointings, options)?;
-        let max_inverse_wavelength = freq_range_hz.1 / SPEED_OF_LIGHT;
+        let (lowest, highest) = inverse_wavelengths(freq_range_hz);
         let furthest = |axis: usize| {
             let metres = rows.uvw_m.iter().fold(0.0, |max: f64, uvw| max.max(uvw[axis].abs()));
-            metres * max_inverse_wavelength
+            metres * highest
         };
         let (max_u, max_v) = (furthest(0), furthest(1));
         let precision =
@@ -139,14 +139,8 @@ impl OperatorPlan {
         let design = Design::cheapest(image, (max_u, max_v), rows.uvw_m.len(), precision, options)?;
         let Design { kernel, error, padding, grid, sample_cost } = design;
         // Rows off the grid have no part in the image, and their w no part in its cost.
-        let lowest = freq_range_hz.0 / SPEED_OF_LIGHT;
-        let max_w = max_inverse_wavelength
-            * rows
-                .uvw_m
-                .iter()
-                .filter(|&&uvw| grid.ever_holds(uvw, lowest))
-                .fold(0.0, |max: f64, uvw| max.max(uvw[2].abs()));
-
+        let on_grid = rows.uvw_m.iter().filter(|&&uvw| grid.ever_holds(uvw, lowest));
+        let max_w = highest * on_grid.fold(0.0, |max: f64, uvw| max.max(uvw[2].abs()));
         let (wterm, terms) = match options.wterm {
             WTermMode::None => WTerm::flat(max_w),
             WTermMode::Exact => WTerm::exact(
@@ -158,31 +152,19 @@ impl OperatorPlan {
                 sample_cost,
             ),
         };
-        let correction = |n: usize, padded: usize, sign: bool| -> Vec<f64> {
-            (0..n)
-                .map(|i| {
-                    let offset = i as f64 - (n / 2) as f64;
-                    let odd = (i + n / 2) % 2 == 1;
-                    let c = 1.0 / kernel.transform(offset / padded as f64);
-                    if sign && odd { -c } else { c }
-                })
-                .collect()
-        };
         let max_cell = (max_u * grid.scale_u)
             .min(0.5 * grid.nu as f64)
             .max((max_v * grid.scale_v).min(0.5 * grid.nv as f64));
         let off_grid = |uvw: &&[f64; 3]| {
-            let u = uvw[0] * max_inverse_wavelength * grid.scale_u;
-            let v = uvw[1] * max_inverse_wavelength * grid.scale_v;
-            !grid.holds(u, v)
+            !grid.holds(uvw[0] * highest * grid.scale_u, uvw[1] * highest * grid.scale_v)
         };
         Ok(Self {
             image: image.clone(),
             options,
             precision,
             kernel_error: 2.0 * error,
-            correction_x: correction(image.nx, grid.nu, false),
-            correction_y: correction(image.ny, grid.nv, true),
+            correction_x: corrections(&kernel, image.nx, grid.nu, false),
+            correction_y: corrections(&kernel, image.ny, grid.nv, true),
             wterm,
             passes: terms.into_iter().map(|term| Pass { pointing: 0, term }).collect(),
             freq_range_hz,
@@ -244,7 +226,7 @@ impl OperatorPlan {
         let centre = if most > 0.0 { (least * most).sqrt() } else { low };
         let group = groups.of(centre);
         let group_freq = groups.freq_hz(group);
-        let lowest = self.freq_range_hz.0 / SPEED_OF_LIGHT;
+        let (lowest, _) = inverse_wavelengths(self.freq_range_hz);
         let spread = (most / group_freq - 1.0).max(1.0 - least / group_freq);
         if most == 0.0 || spread * groups.max_cell <= self.grid.drift(&self.kernel) {
             let bins = groups.bins[group].get_or_init(|| {
@@ -285,6 +267,22 @@ impl Groups {
     fn freq_hz(&self, group: usize) -> f64 {
         ((self.first + group as f64 + 0.5) * self.log_step).exp()
     }
+}
+
+/// ν/c of the lowest and of the highest frequency, 1/m.
+fn inverse_wavelengths((low, high): (f64, f64)) -> (f64, f64) {
+    (low / SPEED_OF_LIGHT, high / SPEED_OF_LIGHT)
+}
+
+/// What the `n` pixels of an axis are multiplied by: 1/K̂, with the signs of a grid that starts in its middle if asked for.
+fn corrections(kernel: &Kernel, n: usize, padded: usize, signs: bool) -> Vec<f64> {
+    let of = |i: usize| {
+        let offset = i as f64 - (n / 2) as f64;
+        let odd = (i + n / 2) % 2 == 1;
+        let c = 1.0 / kernel.transform(offset / padded as f64);
+        if signs && odd { -c } else { c }
+    };
+    (0..n).map(of).collect()
 }
 
 /// Tolerated excess of samples' frequencies over the planned range: rounding of callers' arithmetic.

@@ -15,7 +15,7 @@ use super::{
     source::{self, Blocks, From},
 };
 use crate::{
-    config::{Config, RestoringBeam},
+    config::{Config, CycleControl, RestoringBeam},
     cube::{self, ConcatMode, Format, Product},
     error::{Error, Result},
 };
@@ -28,6 +28,8 @@ const OTHER_FILES: u64 = 32;
 pub struct Admission {
     /// Image, axis and operator, in one line.
     pub image: String,
+    /// How many components, and of what; `None` for a dirty cube.
+    pub cleaning: Option<String>,
     /// What computes.
     pub backend: String,
     /// Image channels.
@@ -127,6 +129,7 @@ impl Admission {
         };
         Ok(Self {
             image: plan.describe(),
+            cleaning: cleaning(config),
             backend: backend.to_owned(),
             channels: plan.nchan(),
             batches: batches.channels.len(),
@@ -209,6 +212,15 @@ impl Reading {
     }
 }
 
+/// tclean's niter is the cube's, which whoever comes from there is to be reminded of.
+fn cleaning(config: &Config) -> Option<String> {
+    let of = match config.cyclecontrol {
+        CycleControl::Channel => "each channel",
+        CycleControl::Cube => "the whole cube",
+    };
+    (config.niter > 0).then(|| format!("up to {} components in {of}", config.niter))
+}
+
 /// Times that the data of the cube are gone through, and what for.
 pub(super) fn purposes(config: &Config) -> Vec<Purpose> {
     let natural = config.weighting == crate::config::WeightingScheme::Natural;
@@ -268,6 +280,9 @@ pub(super) fn existing_directory(imagename: &Path) -> PathBuf {
 impl fmt::Display for Admission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.image)?;
+        if let Some(cleaning) = &self.cleaning {
+            writeln!(f, "  cleaning: {cleaning}")?;
+        }
         writeln!(
             f,
             "  batches: {}, of up to {} channels, on {}",

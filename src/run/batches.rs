@@ -26,6 +26,7 @@ const DEVICE_CHANNELS: usize = 64;
 pub(super) struct Batches {
     /// Image channels of each batch.
     pub channels: Vec<Range<usize>>,
+    shape: Shape,
     /// What is read in one pass each.
     pub blocks: Blocks,
     /// Channels of a batch that have a uv grid at a time.
@@ -92,19 +93,20 @@ impl Batches {
             false => costs.blocks(plan, limits),
         };
         let held = costs.held(plan, &blocks);
-        // Batches of equal size: a short last one would leave cores idle. And as many for each device.
-        let mut channels = Vec::new();
-        for block in &blocks.channels {
-            let count = block.len().div_ceil(most).next_multiple_of(devices.len()).min(block.len());
-            let size = block.len().div_ceil(count);
-            let batches = (block.start..block.end).step_by(size);
-            channels.extend(batches.map(|first| first..(first + size).min(block.end)));
-        }
+        let shape = Shape {
+            most,
+            devices: devices.len(),
+            // Devices want large batches.
+            few: if costs.device.is_none() { costs.workers } else { 0 },
+        };
+        let all: Vec<usize> = (0..plan.nchan()).collect();
+        let channels = shape.split(&all, &blocks);
         let size = channels.iter().map(Range::len).max().unwrap_or(1);
         let fits = |&g: &usize| costs.fits(size, g, held, limits).is_ok();
         let grid_count = (1..=costs.grids(size)).rev().find(fits).unwrap_or(1);
         Ok(Self {
             channels,
+            shape,
             blocks,
             grid_count,
             host: costs.host(size, grid_count, held),
@@ -112,21 +114,61 @@ impl Batches {
         })
     }
 
-    /// Batches of these channels (ascending), without others. No result depends on the batch that a channel is
-    /// in.
+    /// Batches of these channels (ascending), without others, like those of all. No result depends on the batch that
+    /// a channel is in.
     pub fn of(&self, channels: &[usize]) -> Vec<Range<usize>> {
-        let most = self.channels.iter().map(Range::len).max().unwrap_or(1);
-        let mut batches: Vec<Range<usize>> = Vec::new();
+        self.shape.split(channels, &self.blocks)
+    }
+}
+
+/// What batches are like.
+#[derive(Debug)]
+struct Shape {
+    /// Channels, at most.
+    most: usize,
+    /// Devices that take one at a time each.
+    devices: usize,
+    /// Channels of the first and of the last of several; 0 for as many as of the others. Until the first is imaged
+    /// nothing can be written, and while the last is written there is nothing else to do.
+    few: usize,
+}
+
+impl Shape {
+    /// Splits channels (ascending) into batches, none of which spans two blocks.
+    fn split(&self, channels: &[usize], blocks: &Blocks) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
         for &channel in channels {
-            let ends = self.blocks.channels.iter().any(|block| block.start == channel);
-            match batches.last_mut() {
-                Some(batch) if batch.end == channel && batch.len() < most && !ends => {
-                    batch.end += 1
-                }
-                _ => batches.push(channel..channel + 1),
+            let begins = blocks.channels.iter().any(|block| block.start == channel);
+            match runs.last_mut() {
+                Some(run) if run.end == channel && !begins => run.end += 1,
+                _ => runs.push(channel..channel + 1),
             }
         }
+        let mut batches: Vec<Range<usize>> =
+            runs.into_iter().flat_map(|run| self.equal(run)).collect();
+        self.shorten_ends(&mut batches);
         batches
+    }
+
+    /// Batches of equal size: a short last one would leave cores idle. And as many for each device.
+    fn equal(&self, run: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let count = run.len().div_ceil(self.most).next_multiple_of(self.devices).min(run.len());
+        let size = run.len().div_ceil(count);
+        run.clone().step_by(size).map(move |first| first..(first + size).min(run.end))
+    }
+
+    /// Makes a few channels of the first and of the last batch batches of their own.
+    fn shorten_ends(&self, batches: &mut Vec<Range<usize>>) {
+        let [first, .., last] = &mut batches[..] else { return };
+        // In what is left of them no thread is to be idle.
+        if self.few == 0 || first.len().min(last.len()) < 2 * self.few {
+            return;
+        }
+        let (start, end) = (first.start, last.end);
+        first.start += self.few;
+        last.end -= self.few;
+        batches.insert(0, start..start + self.few);
+        batches.push(end - self.few..end);
     }
 }
 

@@ -202,7 +202,7 @@ impl Earlier {
     }
 
     /// The mask that a channel was cleaned in. That of a channel without any component is nobody's choice:
-    /// a dirty run writes the one that cleaning would have begun with (and tclean writes none).
+    /// a run that cleaned nothing in it writes the one that cleaning would have begun with.
     pub fn cleaned_mask(&self, channel: usize) -> Result<Option<Mask>> {
         let Some(masks) = &self.mask else { return Ok(None) };
         let cleaned = self.model_plane(channel)?.is_some_and(|m| m.iter().any(|&v| v != 0.0));

@@ -88,6 +88,7 @@ pub fn image(config: &Config, progress: &dyn Progress) -> Result<Summary> {
 /// Those of [`image`] that are known before it begins.
 pub fn admit(config: &Config, progress: &dyn Progress) -> Result<Admission> {
     part::check_free(config)?;
+    performance::check_free(config)?;
     let planned = plan(config, progress)?;
     let admission = match &planned.processor {
         Processor::Cpu => planned.batches(&[CpuBackend], progress)?.1,
@@ -204,7 +205,7 @@ fn run<B: Backend>(
     progress: &dyn Progress,
     watch: Watch,
 ) -> Result<Summary> {
-    let Planned { config, plan, earlier, reason, .. } = planned;
+    let Planned { config, plan, earlier, .. } = planned;
     let (batches, admission) = planned.batches(devices, progress)?;
     let masks = masks::policy(config, plan, earlier)?;
     // The CPU's bits depend neither on its kind nor on the number of threads.
@@ -249,6 +250,19 @@ fn run<B: Backend>(
         false => image_part(&mut job, part, devices)?,
     };
     report_bad_data(&job);
+    conclude(planned, devices, &admission, &job, (end, resumed_channels), &watch)
+}
+
+/// Sums a run up, writes its summary and report, and forgets its journal if the cube is complete.
+fn conclude<B: Backend>(
+    planned: &Planned<'_>,
+    devices: &[B],
+    admission: &Admission,
+    job: &Job<'_>,
+    (end, resumed_channels): (End, usize),
+    watch: &Watch,
+) -> Result<Summary> {
+    let Planned { config, plan, reason, .. } = planned;
     let (paths, channels, unfinished, claim) = match end {
         End::Complete { paths, channels, claim } => (paths, channels, None, Some(claim)),
         End::Unfinished { channels, missing } => (Vec::new(), channels, Some(missing), None),
@@ -261,7 +275,7 @@ fn run<B: Backend>(
         resources: Resources {
             backend: admission.backend.clone(),
             backend_reason: reason.clone(),
-            bus: bus(devices, &job),
+            bus: bus(devices, job),
             seconds: watch.started.elapsed().as_secs_f64(),
             stages: job.timers.stages(),
             clock: devices.first().map(B::clock).unwrap_or_default(),
@@ -277,8 +291,8 @@ fn run<B: Backend>(
     summary.performance = performance::Measured {
         config,
         plan,
-        admission: &admission,
-        timers: &timers,
+        admission,
+        timers: job.timers,
         observed: watch.sampler.stop(),
         before: watch.before,
         resumed_channels,
@@ -292,9 +306,9 @@ fn run<B: Backend>(
         job.journal.remove(claim)?;
     }
     for message in summary.notes() {
-        progress.event(Event::Warning { message });
+        job.progress.event(Event::Warning { message });
     }
-    progress.event(Event::Finished { seconds: summary.resources.seconds });
+    job.progress.event(Event::Finished { seconds: summary.resources.seconds });
     Ok(summary)
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     backend::{Clock, Deconvolver},
     config::{Config, MaskChoice},
-    cube::direct::{Direct, PageBuffer},
+    cube::direct::{Direct, PageBuffer, write_around},
     error::{Error, Result},
     positioned::write_all_at,
     report::{
@@ -51,20 +51,28 @@ pub(super) struct Measured<'a> {
 /// Finds out before the run, and not after it, that a report cannot be written: a directory may be on a file system
 /// that is read-only, or someone else's, which only trying tells.
 pub(super) fn check(config: &Config) -> Result<()> {
+    check_free(config)?;
     let Some(directory) = &config.report else { return Ok(()) };
     fs::create_dir_all(directory).map_err(|e| Error::io("create", directory, e))?;
-    for path in paths(config, directory) {
-        if path.exists() && !config.replaces() && !config.resume {
-            let remedy = "give another directory as --report, or --overwrite".to_owned();
-            return Err(Error::Exists { path, remedy });
-        }
-    }
     let probe = directory.join(format!(".cubeclean-probe-{}", std::process::id()));
     fs::File::create(&probe).map_err(|e| Error::io("write in", directory, e))?;
     match fs::remove_file(&probe) {
         // Another process, of the same number in another container, was here as well.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|e| Error::io("write in", directory, e)),
+    }
+}
+
+/// Refuses to replace a report unasked.
+pub(super) fn check_free(config: &Config) -> Result<()> {
+    let Some(directory) = &config.report else { return Ok(()) };
+    let replaces = config.replaces() || config.resume;
+    match paths(config, directory).into_iter().find(|path| path.exists() && !replaces) {
+        Some(path) => {
+            let remedy = "give another directory as --report, or --overwrite".to_owned();
+            Err(Error::Exists { path, remedy })
+        }
+        None => Ok(()),
     }
 }
 
@@ -232,8 +240,8 @@ fn disk_floor(directory: &Path, resources: &Resources) -> Option<DiskFloor> {
     Some(DiskFloor { write_rate, read_rate, seconds })
 }
 
-/// Rates of a sequential write, past the page cache as products are, with a sync at its end, and of reading it back; `None` where the disk has no
-/// room for it. The file has no name that a crash could leave behind for long: it is removed at once.
+/// Rates of a sequential write, past the page cache as products are, with a sync at its end, and of reading it back;
+/// `None` where the disk has no room for it. The file has no name that a crash could leave behind for long: it is removed at once.
 pub(super) fn disk_rates(directory: &Path) -> Option<(f64, f64)> {
     let stamp = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
     let path = directory.join(format!(".cubeclean-probe-{}-{stamp}", std::process::id()));
@@ -256,8 +264,7 @@ fn measure(file: &mut fs::File, direct: Option<&Direct>) -> std::io::Result<(f64
     let start = Instant::now();
     for offset in (0..PROBE_BYTES as u64).step_by(BLOCK_BYTES) {
         block[..8].copy_from_slice(&offset.to_le_bytes());
-        let written = direct.map_or(Ok(0..0), |direct| direct.write(block, offset))?;
-        write_all_at(file, offset + written.end as u64, &block[written.end..])?;
+        write_around(direct, block, offset, |part, at| write_all_at(file, at, part))?;
     }
     file.sync_all()?;
     let write_rate = PROBE_BYTES as f64 / start.elapsed().as_secs_f64();

@@ -98,7 +98,7 @@ impl Plan {
     pub fn describe(&self) -> String {
         let axis = self.sampling.grid();
         format!(
-            "{} x {} pixels x {} channels from {:.6} GHz by {:.3} kHz ({:?}); {} rows, uv grid {} x {}, \
+            "{} x {} pixels x {} channels from {:.6} GHz by {:.3} kHz ({}); {} rows, uv grid {} x {}, \
              {} w-term passes",
             self.grid.nx,
             self.grid.ny,

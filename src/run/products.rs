@@ -1,14 +1,14 @@
 //! The products of a run: one writer per product and format, fed plane by plane.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::journal::Sums;
 use crate::{
     beam::Beam,
-    config::Config,
+    config::{Config, MaskChoice},
     cube::{self, Beams, CubeSpec, CubeWriter, Format, Product, Start, Stop},
     error::Result,
     mask::Mask,
@@ -21,8 +21,8 @@ const SYNC_EVERY: u64 = 64 << 20;
 /// Writers of all products of a run.
 pub(super) struct Products {
     writers: Vec<(Product, Format, Box<dyn CubeWriter>)>,
-    /// Bytes of planes since the last sync.
-    unsynced: AtomicU64,
+    /// Bytes of planes that writers were given.
+    written: AtomicU64,
 }
 
 /// Beams that the products' headers carry.
@@ -48,7 +48,7 @@ impl Products {
             Ok((product, format, writer))
         };
         let writers = each(config).map(create).collect::<Result<_>>()?;
-        Ok(Self { writers, unsynced: AtomicU64::new(0) })
+        Ok(Self { writers, written: AtomicU64::new(0) })
     }
 
     /// Whether a product is asked for.
@@ -68,9 +68,9 @@ impl Products {
         for (_, format, writer) in self.writers.iter().filter(|(p, _, _)| *p == product) {
             sums.push((product, *format, writer.write_plane(0, channel, values, valid)?));
             let bytes = size_of_val(values) as u64;
-            if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes >= SYNC_EVERY {
-                self.unsynced.store(0, Ordering::Relaxed);
-                // The disk is the same for all of them.
+            let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+            if before / SYNC_EVERY != (before + bytes) / SYNC_EVERY {
+                // Of all products on one disk, whose memory it empties; of what is in the page cache, of this one.
                 writer.sync_around(channel)?;
             }
         }
@@ -130,6 +130,7 @@ impl Products {
             drop(self);
             return publish_completed(config, nchan, stop);
         }
+        remove_older_mask(config)?;
         self.writers.into_iter().map(|(_, _, writer)| writer.publish()).collect()
     }
 }
@@ -147,11 +148,42 @@ pub(super) fn publish_completed(
     stop: &Stop<'_>,
 ) -> Result<Vec<PathBuf>> {
     let name = &config.imagename;
+    remove_older_mask(config)?;
     let publish = |(product, format)| match config.subcubes {
         Some(how) => cube::publish_subcubes(name, product, nchan, how, config.replaces(), stop),
         None => cube::publish_completed(name, product, format),
     };
     each(config).map(publish).collect()
+}
+
+/// Removes the mask of an older cube whose model is about to be replaced by one without: it would be taken for the new
+/// model's.
+fn remove_older_mask(config: &Config) -> Result<()> {
+    let writes = |product| config.products.contains(&product);
+    if writes(Product::Mask) || !writes(Product::Model) || config.restart.continues {
+        return Ok(());
+    }
+    let name = &config.imagename;
+    for &format in &config.formats {
+        let replaced = match config.subcubes {
+            Some(_) => config.overwrite,
+            // Else the one that is there is of this run, which was killed when some products had their names.
+            None => cube::incomplete_path(name, Product::Model, format).exists(),
+        };
+        let mask = format.path(name, Product::Mask);
+        if replaced && format.path(name, Product::Model).exists() && !is_given(&config.mask, &mask)
+        {
+            cube::remove_product(name, Product::Mask, format)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a mask is the image or file at `path`.
+fn is_given(mask: &MaskChoice, path: &Path) -> bool {
+    let MaskChoice::User(given) = mask else { return false };
+    let real = |path: &Path| path.canonicalize().ok();
+    real(Path::new(given)).is_some_and(|given| real(path) == Some(given))
 }
 
 /// Removes what an interrupted run left of the products.

@@ -10,7 +10,10 @@ use std::{
 use super::*;
 use crate::{
     Error,
-    backend::gpu::{Gpu, GpuOptions, tests::gpu_with},
+    backend::{
+        cpu::CpuBackend,
+        gpu::{Gpu, GpuOptions, tests::gpu_with},
+    },
     config::Parameters,
     report::Silent,
 };
@@ -129,6 +132,22 @@ fn batches_fit_the_devices_and_are_shared() {
     let error = split(&[gpu(Some(1 << 20))], &ROOM).unwrap_err().to_string();
     assert!(error.contains("device memory for one channel: "), "{error}");
     assert!(error.contains("1.0 MB available") && error.contains("--device-memory"), "{error}");
+}
+
+/// What is imaged is what was planned, with short batches at the ends; channels that are done are left out.
+#[test]
+fn batches_on_the_host_begin_and_end_with_short_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::new(&config(dir.path(), &[])).unwrap();
+    let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let batches = two.install(|| Batches::new(&plan, &[CpuBackend], &ROOM)).unwrap();
+    let planned = [0..2, 2..8, 8..16, 16..24, 24..30, 30..32];
+    assert_eq!(batches.channels, planned);
+    let all: Vec<usize> = (0..32).collect();
+    assert_eq!(batches.of(&all), planned);
+    assert_eq!(batches.of(&[1, 2, 3, 7, 31]), [1..4, 7..8, 31..32]);
+    // As one of several processes.
+    assert_eq!(batches.of(&all[5..15]), [5..7, 7..10, 10..13, 13..15]);
 }
 
 /// The planes of scales are planned for, and a device that has just so much memory does the job.

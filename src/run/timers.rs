@@ -26,7 +26,7 @@ struct Sums {
     written: u64,
     /// Bytes of a sorted copy of the visibilities.
     sorted: u64,
-    /// Batches with their wall times, s.
+    /// Batches with the wall times of their imaging, on their device, s.
     batches: Vec<(Range<usize>, f64)>,
     /// What crossed between host and devices from the dirty images to the end of clean.
     clean_traffic: Traffic,
@@ -95,7 +95,7 @@ impl Timers {
         self.lock().batches.push((channels, begun.elapsed().as_secs_f64()));
     }
 
-    /// Batches with their wall times, s.
+    /// Batches with the wall times of their imaging, on their device, s.
     pub fn batches(&self) -> Vec<(Range<usize>, f64)> {
         self.lock().batches.clone()
     }

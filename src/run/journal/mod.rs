@@ -6,7 +6,7 @@
 //! - `run.json` holds what decides the bits ([`identity()`]); whoever joins or resumes must agree with it.
 //! - `channels-AAAAAA-BBBBBB.log`, one of each process (or of each run, where one continues another's), is
 //!   only ever appended to: a line for each channel whose planes are written, with its summary and the
-//!   planes' checksums. A line is written after its planes, and neither is waited for to reach the disk:
+//!   planes' checksums. A line is written after its planes, and nothing relies on either having reached the disk:
 //!   a run that resumes another verifies the planes, and does again what a power failure took. At the end of
 //!   its channels a process brings the planes to the disk, says so, and only then looks for what the
 //!   others have said: on a network file system too, the last one finds all of it.
