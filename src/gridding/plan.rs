@@ -192,6 +192,11 @@ impl OperatorPlan {
         self.wterm.factors(&self.passes[pass].term, &self.kernel, w)
     }
 
+    /// The least and the largest |w|, wavelengths, of samples that can have a part in `pass`.
+    pub fn concerned(&self, pass: usize) -> (f64, f64) {
+        self.wterm.concerned(&self.passes[pass].term, &self.kernel)
+    }
+
     /// Screen of `pass` along image row `y` for x = 0..=nx/2; x and nx/2·2 − x are as far from the image's
     /// middle, and have the same.
     #[inline(always)] // so that it is compiled for the caller's vector instructions
@@ -200,7 +205,7 @@ impl OperatorPlan {
         for (x, r2) in out.iter_mut().enumerate() {
             *r2 = self.image.l(x).powi(2) + m2;
         }
-        self.wterm.screen(&self.passes[pass].term, &self.kernel, out);
+        self.wterm.screen(&self.passes[pass].term, out);
     }
 
     /// The bins of a layer whose samples were observed at `freq_hz` (one per slot, NaN where the

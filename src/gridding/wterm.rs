@@ -58,6 +58,8 @@ pub struct WTerm {
     pub max_w: f64,
     /// Distance of the planes of w-stacking, wavelengths; 0 in the other modes.
     pub plane_distance: f64,
+    /// w-stacking: 1/K̂(s·h·[`Self::plane_distance`]) = Σ_k inverse[k]·T_k(2s² − 1) for s in [−1, 1].
+    inverse: Vec<f64>,
 }
 
 /// `n − 1` of direction cosines with l² + m² = `r2`; `None` beyond the horizon.
@@ -69,7 +71,9 @@ pub fn n_minus_1(r2: f64) -> Option<f64> {
 impl WTerm {
     /// No w-term, and its one pass.
     pub(super) fn flat(max_w: f64) -> (Self, Vec<Term>) {
-        (Self { centre: 0.0, half_range: 0.0, max_w, plane_distance: 0.0 }, vec![Term::Flat])
+        let wterm =
+            Self { centre: 0.0, half_range: 0.0, max_w, plane_distance: 0.0, inverse: Vec::new() };
+        (wterm, vec![Term::Flat])
     }
 
     /// The expansion that errs by less than `tolerance` (relative to a sample's amplitude) for the
@@ -86,7 +90,13 @@ impl WTerm {
         let m = image.m(0).abs().max(image.m(image.ny - 1).abs());
         let lowest = n_minus_1((l * l + m * m).min(1.0)).unwrap_or(-1.0);
         let half_range = -0.5 * lowest;
-        let mut wterm = Self { centre: 0.5 * lowest, half_range, max_w, plane_distance: 0.0 };
+        let mut wterm = Self {
+            centre: 0.5 * lowest,
+            half_range,
+            max_w,
+            plane_distance: 0.0,
+            inverse: Vec::new(),
+        };
         let theta = 2.0 * PI * max_w * half_range;
         let terms = chebyshev_terms(theta, tolerance);
 
@@ -105,6 +115,7 @@ impl WTerm {
             return (wterm, terms);
         }
         wterm.plane_distance = distance;
+        wterm.inverse = inverse_series(kernel, kernel_edge);
         let terms = (0..planes as usize)
             .flat_map(|j| {
                 let w = (j as f64 + 0.5) * distance;
@@ -179,7 +190,7 @@ impl WTerm {
 
     /// The screen of `term`, in place of `r2` = l² + m² of some pixels; 0 beyond the horizon.
     #[inline(always)] // so that it is compiled for the caller's vector instructions
-    pub fn screen(&self, term: &Term, kernel: &Kernel, r2: &mut [f64]) {
+    pub fn screen(&self, term: &Term, r2: &mut [f64]) {
         match term {
             Term::Flat => r2.fill(1.0),
             Term::Chebyshev { order, .. } => {
@@ -193,20 +204,84 @@ impl WTerm {
                     [*r2] = chebyshev(*order, &[*r2], self.centre, scale);
                 }
             }
-            Term::StackCosine { w } => self.stack_screen(f64::cos, *w, kernel, r2),
-            Term::StackSine { w } => self.stack_screen(f64::sin, *w, kernel, r2),
+            Term::StackCosine { w } => self.stack_screens(*w, 0.0, r2),
+            // sin x = cos(x − π/2).
+            Term::StackSine { w } => self.stack_screens(*w, -1.0, r2),
         }
     }
 
-    /// `wave(2πw(n−1−c))/K̂` for w-stacking.
-    fn stack_screen(&self, wave: fn(f64) -> f64, w: f64, kernel: &Kernel, r2: &mut [f64]) {
-        for r2 in r2 {
-            *r2 = n_minus_1(*r2).map_or(0.0, |n1| {
-                let offset = n1 - self.centre;
-                wave(2.0 * PI * w * offset) / kernel.transform(offset * self.plane_distance)
-            });
+    /// The least and the largest |w|, wavelengths, of samples that can have a part in `term`.
+    pub fn concerned(&self, term: &Term, kernel: &Kernel) -> (f64, f64) {
+        match term {
+            Term::Flat | Term::Chebyshev { .. } => (0.0, f64::INFINITY),
+            Term::StackCosine { w } | Term::StackSine { w } => {
+                let reach = 0.5 * kernel.support() as f64 * self.plane_distance;
+                (w - reach, w + reach)
+            }
         }
     }
+
+    /// `cos(2πw(n−1−c) + quarters·π/2)/K̂` for w-stacking.
+    #[inline(always)]
+    fn stack_screens(&self, w: f64, quarters: f64, r2: &mut [f64]) {
+        let mut blocks = r2.chunks_exact_mut(LANES);
+        for block in &mut blocks {
+            let block: &mut [f64; LANES] = block.try_into().expect("a whole block");
+            *block = self.stack_screen(w, quarters, block);
+        }
+        for r2 in blocks.into_remainder() {
+            [*r2] = self.stack_screen(w, quarters, &[*r2]);
+        }
+    }
+
+    /// The same of a block; 0 beyond the horizon.
+    #[inline(always)]
+    fn stack_screen<const N: usize>(&self, w: f64, quarters: f64, r2: &[f64; N]) -> [f64; N] {
+        let [mut turns, mut t] = [[0.0; N]; 2];
+        for i in 0..N {
+            // As n_minus_1, which has a branch.
+            let offset = -r2[i] / (1.0 + (1.0 - r2[i]).max(0.0).sqrt()) - self.centre;
+            let s = offset / self.half_range;
+            turns[i] = w * offset;
+            t[i] = 2.0 * s * s - 1.0;
+        }
+        let (mut wave, _) = turned(&turns, quarters);
+        // Clenshaw's sum of the series.
+        let [mut sum, mut before] = [[0.0; N]; 2];
+        for &c in self.inverse[1..].iter().rev() {
+            for i in 0..N {
+                let next = 2.0 * t[i] * sum[i] - before[i] + c;
+                before[i] = sum[i];
+                sum[i] = next;
+            }
+        }
+        for i in 0..N {
+            let inverse = t[i] * sum[i] - before[i] + self.inverse[0];
+            wave[i] = if r2[i] <= 1.0 { wave[i] * inverse } else { 0.0 };
+        }
+        wave
+    }
+}
+
+/// 1/K̂ up to `edge` cycles per cell as Chebyshev's series in 2(f/edge)² − 1, to 1e-13 of its largest term: K̂ itself is
+/// a sum of many cosines.
+fn inverse_series(kernel: &Kernel, edge: f64) -> Vec<f64> {
+    const NODES: usize = 48;
+    let angle = |node: usize| PI * (node as f64 + 0.5) / NODES as f64;
+    let values: Vec<f64> = (0..NODES)
+        .map(|node| 1.0 / kernel.transform(edge * (0.5 * (1.0 + angle(node).cos())).sqrt()))
+        .collect();
+    let mut series: Vec<f64> = (0..NODES / 2)
+        .map(|k| {
+            let of = |(node, value): (usize, &f64)| value * (k as f64 * angle(node)).cos();
+            let sum: f64 = values.iter().enumerate().map(of).sum();
+            sum * if k == 0 { 1.0 } else { 2.0 } / NODES as f64
+        })
+        .collect();
+    let largest = series.iter().fold(0.0, |most: f64, c| most.max(c.abs()));
+    let last = series.iter().rposition(|c| c.abs() > 1e-13 * largest).unwrap_or(0);
+    series.truncate(last + 1);
+    series
 }
 
 /// Real and imaginary parts of `exp(2πi·turns)` to 1e-14, turned by so many quarters more, for samples of a
@@ -231,7 +306,8 @@ fn turned<const N: usize>(turns: &[f64; N], more: f64) -> ([f64; N], [f64; N]) {
     let (mut re, mut im) = ([0.0; N], [0.0; N]);
     for i in 0..N {
         let (cos, sin) = (cos[i], x[i] * sin[i]);
-        // 0 to 3; whole turns do not matter, and f64 has no fractions of those that an i64 has not.
+        // 0 to 3; whole turns do not matter. Exact: quarters are a whole number, and a quarter of it less its whole part
+        // loses no digit.
         let quarters = quarters[i] + more;
         let quarter = quarters - 4.0 * (0.25 * quarters).floor();
         let odd = quarter == 1.0 || quarter == 3.0;
@@ -332,7 +408,7 @@ mod tests {
                     .iter()
                     .map(|t| {
                         let mut screen = [r2];
-                        wterm.screen(t, &kernel, &mut screen);
+                        wterm.screen(t, &mut screen);
                         wterm.factors(t, &kernel, &[w])[0] * screen[0]
                     })
                     .sum();
@@ -354,6 +430,60 @@ mod tests {
         }
         for (turns, exact) in [(0.0, (1.0, 0.0)), (-0.25, (0.0, -1.0)), (1e6 + 0.5, (-1.0, 0.0))] {
             assert_eq!(turned(&[turns], 0.0), ([exact.0], [exact.1]));
+        }
+        for more in -9..=9i32 {
+            assert_eq!(
+                turned(&[0.3], f64::from(more)),
+                turned(&[0.3], f64::from(more.rem_euclid(4)))
+            );
+            assert_eq!(turned(&[0.0], f64::from(more)), turned(&[0.25 * f64::from(more)], 0.0));
+        }
+    }
+
+    /// At every place of the image, for kernels of all supports, the border and rounding included.
+    #[test]
+    fn the_series_of_the_correction_is_its_definition() {
+        for (padding, accuracy) in [(1.25, 1e-4), (1.5, 1e-6), (1.75, 1e-8), (2.0, 1e-10)] {
+            let (kernel, _) = Kernel::design(padding, accuracy).unwrap();
+            let edge = 0.5 / padding;
+            let wterm = WTerm {
+                centre: -0.1,
+                half_range: 0.1,
+                max_w: 0.0,
+                plane_distance: edge / 0.1,
+                inverse: inverse_series(&kernel, edge),
+            };
+            let mut worst: f64 = 0.0;
+            for i in 0..=1000 {
+                let r2: f64 = 0.36 * f64::from(i) / 1000.0;
+                let offset = n_minus_1(r2).unwrap() + 0.1;
+                let exact = 1.0 / kernel.transform(offset * wterm.plane_distance);
+                let [series] = wterm.stack_screen(0.0, 0.0, &[r2]);
+                worst = worst.max((series - exact).abs() / exact.abs());
+            }
+            assert!(
+                worst < 1e-11,
+                "padding {padding}: {worst:e} with {} terms",
+                wterm.inverse.len()
+            );
+        }
+    }
+
+    #[test]
+    fn no_sample_outside_the_range_has_a_part() {
+        let image = image(64, 3e-3);
+        let (kernel, _) = Kernel::design(1.75, 1e-8).unwrap();
+        let (wterm, terms) = WTerm::exact(&image, 5e3, 1e-6, &kernel, 0.5 / 1.75, 1.0);
+        for term in &terms {
+            let (low, high) = wterm.concerned(term, &kernel);
+            let mut parts = 0;
+            for i in -5000..=5000 {
+                let w = f64::from(i);
+                let has_part = wterm.factors(term, &kernel, &[w])[0].norm() > 0.0;
+                parts += usize::from(has_part);
+                assert!(!has_part || (low..=high).contains(&w.abs()), "{term:?} {w}");
+            }
+            assert!(parts > 0, "{term:?}");
         }
     }
 

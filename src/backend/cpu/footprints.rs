@@ -35,7 +35,7 @@ pub(super) struct Group<T, const W: usize> {
     pub rows: [i32; GROUP],
     /// The kernel along u, and along v.
     pub taps: [[[T; W]; 2]; GROUP],
-    /// Baselines in wavelengths.
+    /// Baselines in wavelengths; w is of the samples before those without a part were taken out.
     uvw: [[f64; GROUP]; 3],
 }
 
@@ -58,6 +58,7 @@ impl<T: Real, const W: usize> Group<T, W> {
     #[inline(always)] // and without closures: for the caller's vector instructions, see `Vectorised`
     pub fn fill(&mut self, pass: &Pass<'_, T, W>, samples: &mut Range<usize>) {
         let bins = &*pass.sorted.bins;
+        let (least_w, largest_w) = pass.plan.concerned(pass.index);
         let mut count = 0;
         while count < GROUP {
             let Some(sample) = samples.next() else { break };
@@ -66,10 +67,15 @@ impl<T: Real, const W: usize> Group<T, W> {
             }
             let scale = pass.sorted.inverse_wavelength[bins.slot[sample] as usize];
             let [u, v, w] = bins.uvw_m[sample];
+            let w = w * scale;
+            // What follows costs as much for a sample that has no part.
+            if w.abs() < least_w || w.abs() > largest_w {
+                continue;
+            }
             self.samples[count] = sample;
             self.uvw[0][count] = u * scale;
             self.uvw[1][count] = v * scale;
-            self.uvw[2][count] = w * scale;
+            self.uvw[2][count] = w;
             count += 1;
         }
         self.factors = pass.plan.factors(pass.index, &self.uvw[2]);
@@ -113,11 +119,13 @@ impl<T: Real, const W: usize> Group<T, W> {
     }
 }
 
-/// A whole number of at most 31 bits as an integer. A conversion asks for values out of range, one number at a time;
+/// A whole number that an i32 holds as an integer. A conversion asks for values out of range, one number at a time;
 /// this is one addition for a vector of them: what it adds leaves the number in the lowest bits.
 #[inline(always)]
 fn whole(value: f64) -> i32 {
     const HALF_OF_ALL: f64 = 1.5 * (1u64 << 52) as f64;
+    // Samples off the grid have no weight.
+    debug_assert!(value.abs() <= 2f64.powi(31));
     (value + HALF_OF_ALL).to_bits() as i32
 }
 
