@@ -78,11 +78,9 @@ def watched(command, cwd):
 def remove(cwd, prefix):
     """Removes the products of a program's earlier run."""
     for name in os.listdir(cwd):
+        path = os.path.join(cwd, name)
         if name.startswith(prefix):
-            shutil.rmtree(os.path.join(cwd, name))
-    summary = os.path.join(cwd, "ours.json")
-    if prefix == "ours" and os.path.exists(summary):
-        os.remove(summary)
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
 
 
 def cubeclean(binary, threads, job, ms, cwd):

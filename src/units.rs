@@ -196,6 +196,9 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
 
 /// An angle in rad: "0.1arcsec", "15arcmin", "1deg", "0.001rad", or sexagesimal as in
 /// [`sexagesimal`].
+///
+/// # Errors
+/// [`Error::Parameter`] for what is not one, naming `parameter`.
 pub fn angle(parameter: &str, text: &str) -> Result<f64> {
     match sexagesimal(text) {
         Some(rad) => Ok(rad),
@@ -204,16 +207,25 @@ pub fn angle(parameter: &str, text: &str) -> Result<f64> {
 }
 
 /// A frequency in Hz.
+///
+/// # Errors
+/// [`Error::Parameter`] for what is not one, naming `parameter`.
 pub fn frequency(parameter: &str, text: &str) -> Result<f64> {
     Ok(Quantity::parse(parameter, text, &[Dimension::Frequency])?.value())
 }
 
 /// A velocity in m/s.
+///
+/// # Errors
+/// [`Error::Parameter`] for what is not one, naming `parameter`.
 pub fn velocity(parameter: &str, text: &str) -> Result<f64> {
     Ok(Quantity::parse(parameter, text, &[Dimension::Velocity])?.value())
 }
 
 /// A flux density in Jy. A bare number is Jy, as tclean takes `threshold=0.004`.
+///
+/// # Errors
+/// [`Error::Parameter`] for what is not one, naming `parameter`.
 pub fn flux_density(parameter: &str, text: &str) -> Result<f64> {
     match split_number(text.trim()) {
         Some((jy, "")) if jy.is_finite() => Ok(jy),

@@ -35,6 +35,11 @@ use num_complex::Complex32;
 use crate::{error::Result, gridding::OperatorPlan, mask::Mask, ms::VisBlock};
 
 /// Real image planes in a backend's memory.
+///
+/// # Errors
+/// Its methods, and those of the traits below, fail for an index beyond what there is, for values of another shape, and
+/// where a device is lost, out of memory, or cannot do what is asked: [`Error::Parameter`](crate::Error::Parameter),
+/// [`Error::Device`](crate::Error::Device), [`Error::Resources`](crate::Error::Resources).
 pub trait PlaneStore: Send + Sync {
     /// A stack of planes of one shape.
     type Planes: Send + Sync;

@@ -89,6 +89,11 @@ pub struct HostPlanes {
 impl<'a, B: Gridder> Batch<'a, B> {
     /// Takes a block (weights: imaging weights) to the backend. At most `grid_count` channels are
     /// transformed at a time; images do not depend on it.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a block of other rows or frequencies than the plan's;
+    /// [`Error::Device`](crate::Error::Device) and [`Error::Resources`](crate::Error::Resources) for what a device
+    /// cannot do or hold.
     pub fn new(
         backend: &'a B,
         plan: &'a OperatorPlan,
@@ -171,6 +176,9 @@ impl<'a, B: Gridder> Batch<'a, B> {
     }
 
     /// Sets the model of one channel, `ny·nx` values in Jy/pixel.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, values that are not a plane, a device that is lost.
     pub fn set_model(&mut self, channel: usize, values: &[f32]) -> Result<()> {
         self.backend.put(&mut self.model, channel, values)?;
         self.has_model[channel] = values.iter().any(|&v| v != 0.0);
@@ -189,18 +197,27 @@ impl<'a, B: Gridder> Batch<'a, B> {
     }
 
     /// Sets the PSF of one channel, `ny·nx` values, in place of making it.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, values that are not a plane, a device that is lost.
     pub fn set_psf(&mut self, channel: usize, values: &[f32]) -> Result<()> {
         self.used[0][channel] = true;
         self.backend.put(&mut self.psf, channel, values)
     }
 
     /// Sets the residual of one channel, `ny·nx` values in Jy/beam, in place of making it.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, values that are not a plane, a device that is lost.
     pub fn set_residual(&mut self, channel: usize, values: &[f32]) -> Result<()> {
         self.used[1][channel] = true;
         self.backend.put(&mut self.residual, channel, values)
     }
 
-    /// Makes the PSFs of all channels.
+    /// Makes the PSFs of all channels, peak 1; zeros where there are no data.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost or out of memory.
     pub fn make_psf(&mut self) -> Result<()> {
         let all: Vec<usize> = (0..self.len()).collect();
         for channels in all.chunks(self.grid_count) {
@@ -216,8 +233,11 @@ impl<'a, B: Gridder> Batch<'a, B> {
         Ok(())
     }
 
-    /// Makes the residuals of `channels`: predicts from the model where there is one, and images
+    /// Makes the residuals of `channels`, Jy/beam: predicts from the model where there is one, and images
     /// data − prediction. Without a model this is the dirty image.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost or out of memory.
     pub fn make_residual(&mut self, channels: &[usize]) -> Result<()> {
         self.predict(channels)?;
         for channels in channels.chunks(self.grid_count) {
@@ -234,6 +254,9 @@ impl<'a, B: Gridder> Batch<'a, B> {
     }
 
     /// Predicts the visibilities of `channels` from their models: `A·model`.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost or out of memory.
     pub fn predict(&mut self, channels: &[usize]) -> Result<()> {
         let Self { backend, plan, samples, grids, model, timer, .. } = self;
         backend.clear_predicted(samples, channels)?;
@@ -252,19 +275,28 @@ impl<'a, B: Gridder> Batch<'a, B> {
         Ok(())
     }
 
-    /// Predicted visibilities of a channel, `[layer][row]` as in its block.
+    /// Predicted visibilities of a channel, Jy, `[layer][row]` as in its block.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn predicted(&self, channel: usize) -> Result<Vec<Vec<num_complex::Complex32>>> {
         self.backend.predicted(&self.samples, channel)
     }
 }
 
 impl<B: Gridder> Batch<'_, B> {
-    /// A channel's PSF, brought to the host.
+    /// A channel's PSF, brought to the host: `ny·nx` values, x fastest, peak 1.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn psf_plane(&self, channel: usize) -> Result<Vec<f32>> {
         self.backend.get(&self.psf, channel)
     }
 
     /// The same to look at; where it is in the host's memory already, nothing is copied.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn psf_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
         self.backend.view(&self.psf, channel)
     }
@@ -278,29 +310,44 @@ impl<B: Gridder> Batch<'_, B> {
         })
     }
 
-    /// A channel's residual, brought to the host.
+    /// A channel's residual, brought to the host: `ny·nx` values in Jy/beam, x fastest.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn residual_plane(&self, channel: usize) -> Result<Vec<f32>> {
         self.backend.get(&self.residual, channel)
     }
 
     /// The same to look at, as [`Self::psf_view`].
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn residual_view(&self, channel: usize) -> Result<Cow<'_, [f32]>> {
         self.backend.view(&self.residual, channel)
     }
 
-    /// A channel's model, brought to the host.
+    /// A channel's model, brought to the host: `ny·nx` values in Jy/pixel, x fastest.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn model_plane(&self, channel: usize) -> Result<Vec<f32>> {
         self.backend.get(&self.model, channel)
     }
 }
 
 impl<B: Gridder + Minor> Batch<'_, B> {
-    /// The peak of each channel's residual within its mask; `None` for an empty mask.
+    /// The peak of each channel's residual within its mask, Jy/beam; `None` for an empty mask.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost.
     pub fn peak(&self, channels: &[(usize, &Mask)]) -> Result<Vec<Option<Peak>>> {
         self.timer.time(Stage::Minor, || self.backend.peak(&self.residual, channels))
     }
 
     /// Runs the minor cycle of the channels in `controls`; their models gain the components.
+    ///
+    /// # Errors
+    /// A channel beyond the batch, a device that is lost or out of memory.
     pub fn minor_cycle(
         &mut self,
         deconvolver: &Deconvolver,

@@ -33,6 +33,9 @@ use crate::{
 
 /// What cleaning drives: a batch of channels with PSFs and first residuals made. Channels are named
 /// by their position in the batch.
+///
+/// # Errors
+/// Its methods fail where a backend does; see [`PlaneStore`](crate::backend::PlaneStore).
 pub trait Cycles {
     /// Sum of weights of each channel; a channel of 0 is left alone.
     fn sumwt(&self) -> &[f64];
@@ -144,6 +147,9 @@ pub fn bytes_to_go_back(params: &CleanParams, grid: &ImageGrid) -> usize {
 /// Cleans a batch: the image channels `channels` of the cube, in the batch's order. `psfs` and `valid`
 /// have an entry for each channel; `valid` are the pixels inside the primary beam's limit, which bound
 /// the noise of n-sigma, but not the components.
+///
+/// # Errors
+/// Those of the backend, and of a mask that cannot be read.
 pub fn clean(
     batch: &mut impl Cycles,
     grid: &ImageGrid,

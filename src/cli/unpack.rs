@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// there already and belongs to the same archive is left alone. Threads and processes may ask for the same
 /// set at once: a lock file makes them wait for the first. A set appears under its name only when
 /// all of it is on disk, so an interrupted run leaves nothing that looks complete.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Data`] for an archive that is missing or damaged, or a directory that cannot be written.
 pub fn measurement_set(
     archives: &Path,
     name: &str,

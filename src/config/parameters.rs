@@ -35,6 +35,9 @@ impl Parameters {
 
     /// Reads a YAML (or JSON) mapping of parameter names to values: text, numbers, true or false, or
     /// lists of these. `origin` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for text that is not such a mapping, [`Error::Parameter`] for a name that there is not.
     pub fn from_yaml(text: &str, origin: &Path) -> Result<Self> {
         let bad = |what: &str, problem: String| {
             Error::data(origin, what, problem, "write one `name: value` a line, as in YAML or JSON")

@@ -28,6 +28,9 @@ pub struct MaskInput<'a> {
 /// The mask of one channel through the rounds.
 pub trait ChannelMask: Send + Sync {
     /// Brings the mask up to date. Called before the first minor cycle and after every major cycle.
+    ///
+    /// # Errors
+    /// A residual that a mask cannot be made of.
     fn update(&mut self, input: &MaskInput<'_>) -> Result<()>;
 
     /// The mask as it is.
@@ -49,6 +52,9 @@ pub trait ChannelMask: Send + Sync {
 /// A way to make masks: `usemask`.
 pub trait MaskPolicy: Sync {
     /// The mask of an image channel (index in the whole cube), as it is before the first round.
+    ///
+    /// # Errors
+    /// A mask on disk that cannot be read, or does not fit.
     fn channel(&self, channel: usize) -> Result<Box<dyn ChannelMask>>;
 }
 

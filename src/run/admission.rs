@@ -312,11 +312,17 @@ impl fmt::Display for Admission {
         if let Some(bytes) = self.device_bytes {
             writeln!(f, "  memory of each device: {}", readable(bytes))?;
         }
-        let (least, most) = self.disk_bytes();
+        let (_, most) = self.disk_bytes();
         let free =
             self.free_bytes.map_or_else(String::new, |free| format!(", {} free", readable(free)));
-        let less =
-            if least < most { " (model and mask take less where they are zero)" } else { "" };
+        let sparse =
+            |product: Product| self.products.iter().any(|p| p.sparse && p.product == product);
+        let less = match (sparse(Product::Model), sparse(Product::Mask)) {
+            (true, true) => " (model and mask take less where they are zero)",
+            (true, false) => " (the model takes less where it is zero)",
+            (false, true) => " (the mask takes less where it is zero)",
+            (false, false) => "",
+        };
         writeln!(f, "  disk at {}: {}{less}{free}", self.directory.display(), readable(most))?;
         write!(f, "  open files: {}", self.open_files)
     }

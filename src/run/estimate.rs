@@ -2,8 +2,9 @@
 //! disk is measured.
 //!
 //! Channels cost what their sources make them cost, so they are taken at three places of the cube. What they
-//! take grows with the channels; the disk, which works at the same time, takes what the products' bytes take. The
-//! longer one counts.
+//! take grows with the channels: imaging them, or the processors' work for all that is done with them, as a batch is
+//! written while the next is imaged; the disk, which works at the same time, takes what the products' bytes take. The
+//! longest one counts.
 
 use std::{fmt, ops::Range, path::Path};
 
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, CycleControl, RestoringBeam},
     error::{Error, Result},
-    report::{Event, Performance, Progress, Summary},
+    report::{Event, Performance, Phase, Progress, Summary},
 };
 
 /// Channels for each thread that are imaged at a time, at most: so many that what is done but once, as memory is
@@ -117,9 +118,11 @@ fn trial(
 struct Sums {
     trials: usize,
     channels: usize,
-    /// While channels were imaged and written.
+    /// While channels were imaged.
     imaging: f64,
-    /// Before and after that.
+    /// Of the processors, over the threads, while they were imaged and written.
+    processors: f64,
+    /// Before and after that, and while channels were written that nothing was imaged beside.
     once: f64,
     /// To read visibilities and bring them to the image's channels, and to make one image of them.
     reading: f64,
@@ -129,14 +132,17 @@ struct Sums {
 impl Sums {
     fn add(&mut self, channels: usize, summary: &Summary) {
         let Performance { phases, .. } = &summary.performance;
-        let phase = |wanted: bool| {
-            let phases = phases.iter().filter(|p| (p.name == "imaging") == wanted);
-            phases.map(|p| p.duration_s).sum::<f64>()
-        };
+        let sum = |of: &dyn Fn(&Phase) -> f64| phases.iter().map(of).sum::<f64>();
+        let imaging = |p: &Phase| if p.name == "imaging" { p.duration_s } else { 0.0 };
+        let cpu = |p: &Phase| imaging(p) * p.mean_cpu.unwrap_or(0.0);
+        // Of several devices, which work at the same time, each has its own seconds.
+        let seconds: f64 = summary.performance.channels.iter().filter_map(|c| c.seconds).sum();
+        let imaging = seconds.min(sum(&imaging));
         self.trials += 1;
         self.channels += channels;
-        self.imaging += phase(true);
-        self.once += phase(false);
+        self.imaging += imaging;
+        self.processors += sum(&cpu) / rayon::current_num_threads() as f64;
+        self.once += (sum(&|p| p.duration_s) - imaging).max(0.0);
         let stages = &summary.resources.stages;
         let stage = |names: &[&str]| {
             let named = stages.iter().filter(|(name, _)| names.contains(&&**name));
@@ -151,7 +157,7 @@ impl Sums {
     }
 
     fn a_channel(&self) -> f64 {
-        self.imaging / self.channels.max(1) as f64
+        self.imaging.max(self.processors) / self.channels.max(1) as f64
     }
 
     /// Passes over the cube before it is imaged. Densities need its visibilities, beams its PSFs too.

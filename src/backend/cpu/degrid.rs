@@ -4,7 +4,7 @@ use num_complex::{Complex, Complex32};
 use rayon::prelude::*;
 
 use super::{
-    footprints::{Group, Pass},
+    footprints::{Group, InPass},
     grids::GridStack,
     real::{Real, zero},
     samples::{CpuSamples, LayerSamples},
@@ -71,7 +71,7 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
         let Self { plan, pass, taps, uv, sorted, start, predicted } = self;
         let band = plan.grid.band;
         let mut samples = start..start + predicted.len();
-        let pass = Pass { plan, index: pass, taps, sorted };
+        let pass = InPass { plan, index: pass, taps, sorted };
         let mut group = Group::new();
         while !samples.is_empty() {
             group.fill(&pass, &mut samples);

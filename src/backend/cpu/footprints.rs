@@ -14,7 +14,7 @@ use crate::gridding::{OperatorPlan, SortedLayer};
 pub(super) const GROUP: usize = 16;
 
 /// What all samples of a layer share in a pass.
-pub(super) struct Pass<'a, T, const W: usize> {
+pub(super) struct InPass<'a, T, const W: usize> {
     pub plan: &'a OperatorPlan,
     /// Index in the plan's passes.
     pub index: usize,
@@ -56,7 +56,7 @@ impl<T: Real, const W: usize> Group<T, W> {
     /// The next ones of `samples` that have a weight and a part in the pass, which may be none; they are taken off
     /// `samples`.
     #[inline(always)] // and without closures: for the caller's vector instructions, see `Vectorised`
-    pub fn fill(&mut self, pass: &Pass<'_, T, W>, samples: &mut Range<usize>) {
+    pub fn fill(&mut self, pass: &InPass<'_, T, W>, samples: &mut Range<usize>) {
         let bins = &*pass.sorted.bins;
         let (least_w, largest_w) = pass.plan.concerned(pass.index);
         let mut count = 0;
@@ -100,7 +100,7 @@ impl<T: Real, const W: usize> Group<T, W> {
 
     /// Cells and taps, from [`Self::uvw`]; as [`Kernel::first_cell`](crate::gridding::Kernel::first_cell).
     #[inline(always)]
-    fn place(&mut self, pass: &Pass<'_, T, W>) {
+    fn place(&mut self, pass: &InPass<'_, T, W>) {
         let grid = &pass.plan.grid;
         let to_column = grid.halo() as f64;
         let to_row = grid.nv as f64 / 2.0 - grid.first_row as f64;
@@ -131,10 +131,115 @@ fn whole(value: f64) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use num_complex::Complex32;
+
+    use super::*;
+    use crate::{
+        SPEED_OF_LIGHT,
+        geometry::{Direction, DirectionFrame, ImageGrid},
+        gridding::{OperatorOptions, Pointing, WTermMode},
+        ms::{Layer, Rows, Slot},
+    };
+
     #[test]
     fn whole_numbers_are_kept() {
         for value in [0, 1, -1, 12_345, -70_000, i32::MAX, i32::MIN] {
             assert_eq!(super::whole(f64::from(value)), value);
+        }
+    }
+
+    /// So many baselines of up to 9000 wavelengths, every third of them without a weight.
+    fn layer(n: usize) -> (Rows, Layer) {
+        let part = |i: usize, step: f64| (i as f64 * step).fract() - 0.5;
+        let uvw = |i: usize| [part(i, 0.618), part(i, 0.414), part(i, 0.732)].map(|x| 18_000.0 * x);
+        let rows = Rows {
+            uvw_m: (0..n).map(uvw).collect(),
+            slot: vec![0; n],
+            slots: vec![Slot { time: 0.0, spw: 0, field: 0 }],
+            ..Rows::default()
+        };
+        let layer = Layer {
+            channel: 0,
+            freq_hz: vec![SPEED_OF_LIGHT],
+            vis: vec![Complex32::new(1.0, 0.0); n],
+            weight: (0..n).map(|i| if i % 3 == 1 { 0.0 } else { 1.0 }).collect(),
+        };
+        (rows, layer)
+    }
+
+    /// Samples, their factors, cells and taps as one sample at a time has them; those with a part, each once, in order.
+    fn holds<const W: usize>(plan: &OperatorPlan, sorted: &SortedLayer, index: usize) {
+        let taps = Taps::<f64, W>::new(&plan.kernel);
+        let pass = InPass { plan, index, taps: &taps, sorted };
+        let weighed = (0..sorted.weight.len()).filter(|&sample| sorted.weight[sample] != 0.0);
+        let factor = |sample: usize| plan.factors(index, &[sorted.bins.uvw_m[sample][2]])[0];
+        let mut expected = weighed.filter(|&sample| factor(sample).norm() > 0.0);
+        let mut samples = 0..sorted.weight.len();
+        let mut group = Group::<f64, W>::new();
+        let mut exact = [0.0; 12];
+        while !samples.is_empty() {
+            group.fill(&pass, &mut samples);
+            for n in 0..group.count {
+                let sample = group.samples[n];
+                assert_eq!(Some(sample), expected.next());
+                assert!((group.factors[n] - factor(sample)).norm() < 1e-14);
+                let [u, v, _] = sorted.bins.uvw_m[sample];
+                let [column, row] = [u * plan.grid.scale_u, v * plan.grid.scale_v];
+                for (axis, position) in [column, row].into_iter().enumerate() {
+                    let (first, y) = plan.kernel.first_cell(position);
+                    plan.kernel.taps(y, &mut exact);
+                    for (tap, exact) in group.taps[n][axis].iter().zip(&exact) {
+                        assert!((tap - exact).abs() < 1e-12, "{tap} {exact}");
+                    }
+                    let found = match axis {
+                        0 => i64::from(group.columns[n]) - plan.grid.halo() as i64,
+                        _ => {
+                            i64::from(group.rows[n]) + plan.grid.first_row as i64
+                                - (plan.grid.nv / 2) as i64
+                        }
+                    };
+                    assert_eq!(found, first);
+                }
+            }
+        }
+        assert_eq!(expected.next(), None);
+    }
+
+    #[test]
+    fn groups_hold_the_samples_that_count() {
+        for (n, accuracy, cell) in [
+            (0, 1e-5, 1e-5),
+            (1, 1e-5, 1e-5),
+            (15, 1e-2, 1e-5),
+            (16, 1e-3, 1e-5),
+            (17, 1e-5, 1e-5),
+            (100, 1e-6, 1e-5),
+            // Stacked: no sample has a part in all passes.
+            (1000, 1e-5, 4e-5),
+        ] {
+            let phase_center = Direction { ra: 0.0, dec: 0.0, frame: DirectionFrame::Icrs };
+            let size = if n == 1000 { 2500 } else { 100 };
+            let image = ImageGrid { nx: size, ny: size, cell_x: cell, cell_y: cell, phase_center };
+            let (rows, layer) = layer(n);
+            let options = OperatorOptions { accuracy, wterm: WTermMode::Exact };
+            let pointing = Pointing { direction: image.phase_center };
+            let freq_hz = (SPEED_OF_LIGHT, SPEED_OF_LIGHT);
+            let plan = OperatorPlan::new(&image, &Arc::new(rows), freq_hz, &[pointing], options);
+            let plan = plan.unwrap();
+            let sorted = SortedLayer::new(&plan, &layer).unwrap();
+            assert_eq!(n == 1000, plan.concerned(0).1.is_finite());
+            let support = plan.kernel.support();
+            for index in 0..plan.passes.len() {
+                match support {
+                    4 => holds::<4>(&plan, &sorted, index),
+                    6 => holds::<6>(&plan, &sorted, index),
+                    8 => holds::<8>(&plan, &sorted, index),
+                    10 => holds::<10>(&plan, &sorted, index),
+                    _ => holds::<12>(&plan, &sorted, index),
+                }
+            }
         }
     }
 }
