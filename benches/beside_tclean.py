@@ -91,7 +91,7 @@ def cubeclean(binary, threads, job, ms, cwd):
             flags.append(f"--{name}={str(value).lower()}")
         else:
             flags += [f"--{name}", *map(str, words)]
-    # Both begin with nothing: what replaces products writes a mask in any case.
+    # Both begin with nothing.
     remove(cwd, "ours")
     summary = os.path.join(cwd, "ours.json")
     command = [binary, "image", "--vis", ms, "--imagename", "ours", "--threads", str(threads),

@@ -65,7 +65,7 @@ def main():
     options = arguments.parse_args()
     print(provenance.line())
     random.seed(options.seed)
-    work = pathlib.Path(tempfile.mkdtemp(prefix="kills-", dir="."))
+    work = pathlib.Path(tempfile.mkdtemp(prefix="kills-", dir="target"))
     vis = options.vis
     if vis is None:
         vis = work / "synthetic.ms"

@@ -24,8 +24,7 @@ pub fn run(args: ImageArgs, watcher: &Watcher) -> Result<()> {
         tracing::warn!("{name} has no effect: {why}");
     }
     if let Some(path) = &config.summary {
-        // A run that was killed at its very end has written it already.
-        check_free(path, config.replaces() || config.resume)?;
+        config.check_free(path, "--summary")?;
     }
     if args.dry_run {
         return forecast(&config, watcher);
@@ -78,15 +77,6 @@ pub(super) fn thread_pool(threads: Option<usize>) -> Result<rayon::ThreadPool> {
             available: e.to_string(),
             remedy: "give fewer with --threads".into(),
         })
-}
-
-/// Refuses to replace a summary unasked, before hours of work and not after.
-fn check_free(path: &Path, overwrite: bool) -> Result<()> {
-    if path.exists() && !overwrite {
-        let remedy = "give another --summary, or --overwrite".to_owned();
-        return Err(Error::Exists { path: path.to_owned(), remedy });
-    }
-    Ok(())
 }
 
 /// Makes the directory that a summary is to be in.

@@ -11,7 +11,7 @@ mod table;
 mod tests;
 mod validate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use parameters::Parameters;
 pub use table::{Group, PARAMETERS, Parameter, Support};
@@ -26,6 +26,7 @@ use crate::{
     backend::Deconvolver,
     beam::Beam,
     cube::{Format, Product, Subcubes},
+    error::{Error, Result},
     geometry::Direction,
     gridding::OperatorOptions,
     mask::auto::AutoMultithresh,
@@ -178,6 +179,16 @@ impl Config {
     /// Whether products of that name may be replaced.
     pub fn replaces(&self) -> bool {
         self.overwrite || self.restart.continues
+    }
+
+    /// Refuses to replace a file that a run is to write beside its products, before hours of work and not after;
+    /// `other` is what to give in its place. A run that was killed at its very end has written it already.
+    pub(crate) fn check_free(&self, path: &Path, other: &str) -> Result<()> {
+        if path.exists() && !self.replaces() && !self.resume {
+            let remedy = format!("give another {other}, or --overwrite");
+            return Err(Error::Exists { path: path.to_owned(), remedy });
+        }
+        Ok(())
     }
 }
 

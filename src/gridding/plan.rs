@@ -155,9 +155,7 @@ impl OperatorPlan {
         let max_cell = (max_u * grid.scale_u)
             .min(0.5 * grid.nu as f64)
             .max((max_v * grid.scale_v).min(0.5 * grid.nv as f64));
-        let off_grid = |uvw: &&[f64; 3]| {
-            !grid.holds(uvw[0] * highest * grid.scale_u, uvw[1] * highest * grid.scale_v)
-        };
+        let off_grid = |&&uvw: &&[f64; 3]| !grid.holds_row(uvw, highest);
         Ok(Self {
             image: image.clone(),
             options,

@@ -80,9 +80,7 @@ impl SortedLayer {
         let sorted = |i: usize| {
             let row = bins.order[i] as usize;
             let scale = inverse_wavelength[bins.slot[i] as usize];
-            let [u, v, _] = bins.uvw_m[i];
-            let on_grid =
-                plan.grid.holds(u * scale * plan.grid.scale_u, v * scale * plan.grid.scale_v);
+            let on_grid = plan.grid.holds_row(bins.uvw_m[i], scale);
             if layer.weight[row] == 0.0 || scale == 0.0 || !on_grid {
                 return (Complex32::new(0.0, 0.0), 0.0);
             }

@@ -99,10 +99,14 @@ impl UvGrid {
     }
 
     /// Whether a row has samples on the grid, if its lowest frequency is ν/c = `inverse_wavelength`.
-    pub(super) fn ever_holds(&self, [u, v, _]: [f64; 3], inverse_wavelength: f64) -> bool {
+    pub(super) fn ever_holds(&self, uvw: [f64; 3], inverse_wavelength: f64) -> bool {
         // Less a rounding.
-        let scale = 0.999 * inverse_wavelength;
-        self.holds(u * scale * self.scale_u, v * scale * self.scale_v)
+        self.holds_row(uvw, 0.999 * inverse_wavelength)
+    }
+
+    /// Whether the sample of a row (metres) at ν/c = `inverse_wavelength` lies on the grid.
+    pub(super) fn holds_row(&self, [u, v, _]: [f64; 3], inverse_wavelength: f64) -> bool {
+        self.holds(u * inverse_wavelength * self.scale_u, v * inverse_wavelength * self.scale_v)
     }
 
     /// Whether a sample at (u, v) cells lies on the grid; beyond, the image's cell undersamples it.

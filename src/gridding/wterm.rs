@@ -64,8 +64,14 @@ pub struct WTerm {
 
 /// `n − 1` of direction cosines with l² + m² = `r2`; `None` beyond the horizon.
 pub fn n_minus_1(r2: f64) -> Option<f64> {
+    (r2 <= 1.0).then(|| above_horizon(r2))
+}
+
+/// `n − 1` where `r2` ≤ 1, and no branch; any finite number beyond.
+#[inline(always)] // so that it is compiled for the caller's vector instructions
+fn above_horizon(r2: f64) -> f64 {
     // −r²/(1+n) keeps full precision near the phase centre, where √(1−r²) − 1 would cancel.
-    (r2 <= 1.0).then(|| -r2 / (1.0 + (1.0 - r2).sqrt()))
+    -r2 / (1.0 + (1.0 - r2).max(0.0).sqrt())
 }
 
 impl WTerm {
@@ -90,13 +96,8 @@ impl WTerm {
         let m = image.m(0).abs().max(image.m(image.ny - 1).abs());
         let lowest = n_minus_1((l * l + m * m).min(1.0)).unwrap_or(-1.0);
         let half_range = -0.5 * lowest;
-        let mut wterm = Self {
-            centre: 0.5 * lowest,
-            half_range,
-            max_w,
-            plane_distance: 0.0,
-            inverse: Vec::new(),
-        };
+        let (flat, _) = Self::flat(max_w);
+        let mut wterm = Self { centre: 0.5 * lowest, half_range, ..flat };
         let theta = 2.0 * PI * max_w * half_range;
         let terms = chebyshev_terms(theta, tolerance);
 
@@ -191,22 +192,28 @@ impl WTerm {
     /// The screen of `term`, in place of `r2` = l² + m² of some pixels; 0 beyond the horizon.
     #[inline(always)] // so that it is compiled for the caller's vector instructions
     pub fn screen(&self, term: &Term, r2: &mut [f64]) {
+        let mut blocks = r2.chunks_exact_mut(LANES);
+        for block in &mut blocks {
+            let block: &mut [f64; LANES] = block.try_into().expect("a whole block");
+            *block = self.screen_of(term, block);
+        }
+        for r2 in blocks.into_remainder() {
+            [*r2] = self.screen_of(term, &[*r2]);
+        }
+    }
+
+    /// The same of a block.
+    #[inline(always)]
+    fn screen_of<const N: usize>(&self, term: &Term, r2: &[f64; N]) -> [f64; N] {
         match term {
-            Term::Flat => r2.fill(1.0),
+            Term::Flat => [1.0; N],
             Term::Chebyshev { order, .. } => {
                 let scale = if self.half_range > 0.0 { 1.0 / self.half_range } else { 0.0 };
-                let mut blocks = r2.chunks_exact_mut(LANES);
-                for block in &mut blocks {
-                    let block: &mut [f64; LANES] = block.try_into().expect("a whole block");
-                    *block = chebyshev(*order, block, self.centre, scale);
-                }
-                for r2 in blocks.into_remainder() {
-                    [*r2] = chebyshev(*order, &[*r2], self.centre, scale);
-                }
+                chebyshev(*order, r2, self.centre, scale)
             }
-            Term::StackCosine { w } => self.stack_screens(*w, 0.0, r2),
+            Term::StackCosine { w } => self.stack_screen(*w, 0.0, r2),
             // sin x = cos(x − π/2).
-            Term::StackSine { w } => self.stack_screens(*w, -1.0, r2),
+            Term::StackSine { w } => self.stack_screen(*w, -1.0, r2),
         }
     }
 
@@ -221,26 +228,12 @@ impl WTerm {
         }
     }
 
-    /// `cos(2πw(n−1−c) + quarters·π/2)/K̂` for w-stacking.
-    #[inline(always)]
-    fn stack_screens(&self, w: f64, quarters: f64, r2: &mut [f64]) {
-        let mut blocks = r2.chunks_exact_mut(LANES);
-        for block in &mut blocks {
-            let block: &mut [f64; LANES] = block.try_into().expect("a whole block");
-            *block = self.stack_screen(w, quarters, block);
-        }
-        for r2 in blocks.into_remainder() {
-            [*r2] = self.stack_screen(w, quarters, &[*r2]);
-        }
-    }
-
-    /// The same of a block; 0 beyond the horizon.
+    /// `cos(2πw(n−1−c) + quarters·π/2)/K̂` for w-stacking; 0 beyond the horizon.
     #[inline(always)]
     fn stack_screen<const N: usize>(&self, w: f64, quarters: f64, r2: &[f64; N]) -> [f64; N] {
         let [mut turns, mut t] = [[0.0; N]; 2];
         for i in 0..N {
-            // As n_minus_1, which has a branch.
-            let offset = -r2[i] / (1.0 + (1.0 - r2[i]).max(0.0).sqrt()) - self.centre;
+            let offset = above_horizon(r2[i]) - self.centre;
             let s = offset / self.half_range;
             turns[i] = w * offset;
             t[i] = 2.0 * s * s - 1.0;

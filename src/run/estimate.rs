@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{Config, CycleControl, RestoringBeam},
     error::{Error, Result},
-    report::{Event, Performance, Phase, Progress, Summary},
+    report::{Event, Performance, Progress, Summary},
 };
 
 /// Channels for each thread that are imaged at a time, at most: so many that what is done but once, as memory is
@@ -132,17 +132,18 @@ struct Sums {
 impl Sums {
     fn add(&mut self, channels: usize, summary: &Summary) {
         let Performance { phases, .. } = &summary.performance;
-        let sum = |of: &dyn Fn(&Phase) -> f64| phases.iter().map(of).sum::<f64>();
-        let imaging = |p: &Phase| if p.name == "imaging" { p.duration_s } else { 0.0 };
-        let cpu = |p: &Phase| imaging(p) * p.mean_cpu.unwrap_or(0.0);
+        let whole: f64 = phases.iter().map(|p| p.duration_s).sum();
+        let phase = phases.iter().find(|p| p.name == "imaging");
+        let (wall, cpu) =
+            phase.map_or((0.0, 0.0), |p| (p.duration_s, p.duration_s * p.mean_cpu.unwrap_or(0.0)));
         // Of several devices, which work at the same time, each has its own seconds.
         let seconds: f64 = summary.performance.channels.iter().filter_map(|c| c.seconds).sum();
-        let imaging = seconds.min(sum(&imaging));
+        let imaging = seconds.min(wall);
         self.trials += 1;
         self.channels += channels;
         self.imaging += imaging;
-        self.processors += sum(&cpu) / rayon::current_num_threads() as f64;
-        self.once += (sum(&|p| p.duration_s) - imaging).max(0.0);
+        self.processors += cpu / rayon::current_num_threads() as f64;
+        self.once += whole - imaging;
         let stages = &summary.resources.stages;
         let stage = |names: &[&str]| {
             let named = stages.iter().filter(|(name, _)| names.contains(&&**name));

@@ -66,14 +66,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
 /// Refuses to replace a report unasked.
 pub(super) fn check_free(config: &Config) -> Result<()> {
     let Some(directory) = &config.report else { return Ok(()) };
-    let replaces = config.replaces() || config.resume;
-    match paths(config, directory).into_iter().find(|path| path.exists() && !replaces) {
-        Some(path) => {
-            let remedy = "give another directory as --report, or --overwrite".to_owned();
-            Err(Error::Exists { path, remedy })
-        }
-        None => Ok(()),
-    }
+    let paths = paths(config, directory);
+    paths.iter().try_for_each(|path| config.check_free(path, "directory as --report"))
 }
 
 /// The report's two files. Several processes at one cube may have one directory.

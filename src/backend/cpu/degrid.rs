@@ -71,7 +71,7 @@ impl<T: Real, const W: usize> Vectorised for Chunk<'_, T, W> {
         let Self { plan, pass, taps, uv, sorted, start, predicted } = self;
         let band = plan.grid.band;
         let mut samples = start..start + predicted.len();
-        let pass = InPass { plan, index: pass, taps, sorted };
+        let pass = InPass::new(plan, pass, taps, sorted);
         let mut group = Group::new();
         while !samples.is_empty() {
             group.fill(&pass, &mut samples);

@@ -20,6 +20,20 @@ pub(super) struct InPass<'a, T, const W: usize> {
     pub index: usize,
     pub taps: &'a Taps<T, W>,
     pub sorted: &'a SortedLayer,
+    /// The least and the largest |w| of samples with a part.
+    concerned: (f64, f64),
+}
+
+impl<'a, T, const W: usize> InPass<'a, T, W> {
+    /// Of a layer in pass `index` of the plan's.
+    pub fn new(
+        plan: &'a OperatorPlan,
+        index: usize,
+        taps: &'a Taps<T, W>,
+        sorted: &'a SortedLayer,
+    ) -> Self {
+        Self { plan, index, taps, sorted, concerned: plan.concerned(index) }
+    }
 }
 
 /// Some samples; only the first `count` of each array are any.
@@ -58,7 +72,7 @@ impl<T: Real, const W: usize> Group<T, W> {
     #[inline(always)] // and without closures: for the caller's vector instructions, see `Vectorised`
     pub fn fill(&mut self, pass: &InPass<'_, T, W>, samples: &mut Range<usize>) {
         let bins = &*pass.sorted.bins;
-        let (least_w, largest_w) = pass.plan.concerned(pass.index);
+        let (least_w, largest_w) = pass.concerned;
         let mut count = 0;
         while count < GROUP {
             let Some(sample) = samples.next() else { break };
@@ -135,7 +149,7 @@ mod tests {
 
     use num_complex::Complex32;
 
-    use super::*;
+    use super::{super::taps::with_support, *};
     use crate::{
         SPEED_OF_LIGHT,
         geometry::{Direction, DirectionFrame, ImageGrid},
@@ -170,14 +184,14 @@ mod tests {
     }
 
     /// Samples, their factors, cells and taps as one sample at a time has them; those with a part, each once, in order.
-    fn holds<const W: usize>(plan: &OperatorPlan, sorted: &SortedLayer, index: usize) {
-        let taps = Taps::<f64, W>::new(&plan.kernel);
-        let pass = InPass { plan, index, taps: &taps, sorted };
+    fn holds<T: Real, const W: usize>(plan: &OperatorPlan, sorted: &SortedLayer, index: usize) {
+        let taps = Taps::<T, W>::new(&plan.kernel);
+        let pass = InPass::new(plan, index, &taps, sorted);
         let weighed = (0..sorted.weight.len()).filter(|&sample| sorted.weight[sample] != 0.0);
         let factor = |sample: usize| plan.factors(index, &[sorted.bins.uvw_m[sample][2]])[0];
         let mut expected = weighed.filter(|&sample| factor(sample).norm() > 0.0);
         let mut samples = 0..sorted.weight.len();
-        let mut group = Group::<f64, W>::new();
+        let mut group = Group::<T, W>::new();
         let mut exact = [0.0; 12];
         while !samples.is_empty() {
             group.fill(&pass, &mut samples);
@@ -191,7 +205,7 @@ mod tests {
                     let (first, y) = plan.kernel.first_cell(position);
                     plan.kernel.taps(y, &mut exact);
                     for (tap, exact) in group.taps[n][axis].iter().zip(&exact) {
-                        assert!((tap - exact).abs() < 1e-12, "{tap} {exact}");
+                        assert!((tap.f64() - exact).abs() < 1e-12, "{tap:?} {exact}");
                     }
                     let found = match axis {
                         0 => i64::from(group.columns[n]) - plan.grid.halo() as i64,
@@ -230,15 +244,8 @@ mod tests {
             let plan = plan.unwrap();
             let sorted = SortedLayer::new(&plan, &layer).unwrap();
             assert_eq!(n == 1000, plan.concerned(0).1.is_finite());
-            let support = plan.kernel.support();
             for index in 0..plan.passes.len() {
-                match support {
-                    4 => holds::<4>(&plan, &sorted, index),
-                    6 => holds::<6>(&plan, &sorted, index),
-                    8 => holds::<8>(&plan, &sorted, index),
-                    10 => holds::<10>(&plan, &sorted, index),
-                    _ => holds::<12>(&plan, &sorted, index),
-                }
+                with_support!(plan.kernel.support(), holds::<f64>(&plan, &sorted, index));
             }
         }
     }

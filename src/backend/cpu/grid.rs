@@ -106,7 +106,7 @@ impl<T: Real, const W: usize> Vectorised for LayerStrip<'_, T, W> {
         // The strip's columns begin half a tile before it, as the stored ones do before u = 0.
         let first_column = tile_u * grid.tile;
         let mut samples = sorted.bins.strip(grid, tile_u);
-        let pass = InPass { plan, index: pass, taps, sorted };
+        let pass = InPass::new(plan, pass, taps, sorted);
         let mut group = Group::new();
         while !samples.is_empty() {
             group.fill(&pass, &mut samples);
